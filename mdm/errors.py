@@ -1,0 +1,55 @@
+"""Every error a caller may catch. Each class has a stable code and an exit status of its own kind.
+
+Exit statuses of the command line: 2 usage (Typer), 3 configuration, 4 input, 5 store, 6 identity, 7 verification.
+"""
+
+from __future__ import annotations
+
+
+class MdmError(Exception):
+    """What went wrong, where, and what to do about it.
+
+    `where` names a file, row, column or line; `hint` says what the reader can do. Neither may hold personal data.
+    """
+
+    code = "mdm"
+    exit_code = 1
+
+    def __init__(self, message: str, *, where: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.message}" if self.where else self.message
+        return f"{text} {self.hint}" if self.hint else text
+
+
+class ConfigurationError(MdmError):
+    code = "configuration"
+    exit_code = 3
+
+
+class InputError(MdmError):
+    """A delivery or file that cannot be taken as it is; nothing of it was kept."""
+
+    code = "input"
+    exit_code = 4
+
+
+class StoreError(MdmError):
+    code = "store"
+    exit_code = 5
+
+
+class IdentityError(MdmError):
+    """A change that the rules of identity refuse."""
+
+    code = "identity"
+    exit_code = 6
+
+
+class VerificationError(MdmError):
+    code = "verification"
+    exit_code = 7
