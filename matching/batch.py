@@ -1,0 +1,100 @@
+"""Scoring of all pairs with Splink on DuckDB."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from splink import DuckDBAPI, Linker
+
+from matching.train import TrainedModel, frequency_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import duckdb
+
+_PAIRS_AT_ONCE = 4_000_000
+
+
+@dataclass(frozen=True)
+class Scored:
+    pairs: int
+    edges: int
+    conflicts: int
+
+
+def score_pairs(
+    connection: duckdb.DuckDBPyConnection,
+    trained: TrainedModel,
+    *,
+    records: str,
+    pairs: str,
+    into: str,
+    progress: Callable[[float], None] | None = None,
+) -> Scored:
+    """Table `into`: record_l < record_r, weight (bits), conflict (name or null), for pairs at or above the keep threshold.
+
+    Pairs are scored in slices, so memory depends on the slice and not on their number.
+    """
+    model = trained.declaration
+    api = DuckDBAPI(connection)
+    linker = Linker(api.register(records, dataset_display_name=f"score_{records}"), trained.settings)
+    logging.getLogger("splink").setLevel(logging.CRITICAL)  # Linker() sets it to INFO
+    for column in model.term_frequency_columns:
+        _register_frequencies(connection, api, linker, trained, column, records=records)
+    total = connection.execute(f"SELECT COUNT(*) FROM {pairs}").fetchall()[0][0]
+    connection.execute(f"CREATE OR REPLACE TABLE {into} (record_l BIGINT, record_r BIGINT, weight DOUBLE, conflict VARCHAR)")
+    slices = max(1, math.ceil(total / _PAIRS_AT_ONCE))
+    for number in range(slices):
+        name = f"pair_slice_{number}"
+        connection.execute(
+            f"""
+            CREATE OR REPLACE TABLE {name} AS
+            SELECT '0' AS match_key, join_key_l, join_key_r FROM {pairs} WHERE hash(join_key_l) % {slices} = {number}
+            """
+        )
+        linker.table_management.register_blocked_pairs_for_predict(api.register(name))
+        scored = linker.inference.predict(threshold_match_weight=model.thresholds.keep, warning_mode="never")
+        connection.execute(
+            f"""
+            INSERT INTO {into}
+            SELECT least(record_id_l, record_id_r), greatest(record_id_l, record_id_r), match_weight, {_conflict_sql(trained)}
+            FROM {scored.physical_name}
+            """
+        )
+        scored.drop_table_from_database_and_remove_from_cache()
+        connection.execute(f"DROP TABLE {name}")
+        if progress:
+            progress((number + 1) / slices)
+    edges, conflicts = connection.execute(f"SELECT COUNT(*), COUNT(conflict) FROM {into}").fetchall()[0]
+    linker.table_management.invalidate_cache()
+    return Scored(pairs=total, edges=edges, conflicts=conflicts)
+
+
+def _register_frequencies(
+    connection: duckdb.DuckDBPyConnection, api: DuckDBAPI, linker: Linker, trained: TrainedModel, column: str, *, records: str
+) -> None:
+    """Frequencies for the values at hand: those of the artefact, and its floor for values that it does not know."""
+    known = f"tf_known_{column}"
+    connection.register(known, frequency_table(trained, column))
+    name = f"tf_table_{column}"
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TABLE {name} AS
+        SELECT v."{column}", COALESCE(k.frequency, {trained.frequency_floor}) AS "tf_{column}"
+        FROM (SELECT DISTINCT "{column}" FROM {records} WHERE "{column}" IS NOT NULL) AS v LEFT JOIN {known} AS k USING ("{column}")
+        """
+    )
+    connection.unregister(known)
+    linker.table_management.register_term_frequency_lookup(api.register(name), column)
+
+
+def _conflict_sql(trained: TrainedModel) -> str:
+    cases = [
+        f"WHEN {' AND '.join(f'gamma_{name} = 0' for name in conflict.disagree)} THEN '{conflict.name}'"
+        for conflict in trained.declaration.conflicts
+    ]
+    return f"CASE {' '.join(cases)} END" if cases else "NULL"

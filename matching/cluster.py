@@ -1,0 +1,132 @@
+"""From scored pairs to clusters: connected components, and a refinement of those that break a constraint.
+
+The result depends on the edges alone, not on their order: ties break on record ids.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Three arrays of one length: record_l, record_r (ids), weight in bits."""
+
+    left: Ids
+    right: Ids
+    weight: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """Records that carry one label are never in one cluster (two records of a registry that is free of duplicates).
+
+    `label` has one number for each record, -1 where the rule says nothing.
+    """
+
+    name: str
+    label: Ids
+
+
+@dataclass(frozen=True)
+class Refused:
+    """An edge that was strong enough but would have broken a constraint."""
+
+    left: int
+    right: int
+    weight: float
+    constraint: str
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """`cluster[i]` is the cluster of `record[i]`, named by the smallest record id in it."""
+
+    record: Ids
+    cluster: Ids
+    refused: list[Refused]
+
+
+def cluster(record: Ids, edges: Edges, *, exclusions: list[Exclusion]) -> Clusters:
+    """Clusters of all `record` ids (sorted, unique); `edges` are those at or above the link threshold."""
+    left, right = np.searchsorted(record, edges.left), np.searchsorted(record, edges.right)
+    component = _components(len(record), left, right)
+    broken = _broken(component, exclusions)
+    refused: list[Refused] = []
+    if len(broken):
+        inside = np.isin(component[left], broken)
+        component, refused = _refine(record, component, left[inside], right[inside], edges.weight[inside], exclusions)
+    return Clusters(record=record, cluster=_named(record, component), refused=refused)
+
+
+def _components(size: int, left: Ids, right: Ids) -> Ids:
+    graph = coo_array((np.ones(len(left), dtype=np.int8), (left, right)), shape=(size, size))
+    return connected_components(graph, directed=False)[1].astype(np.int64)
+
+
+def _broken(component: Ids, exclusions: list[Exclusion]) -> Ids:
+    """Components in which two records carry one label."""
+    found = []
+    for exclusion in exclusions:
+        marked = np.flatnonzero(exclusion.label >= 0)
+        pairs = np.stack([component[marked], exclusion.label[marked]], axis=1)
+        unique, counts = np.unique(pairs, axis=0, return_counts=True)
+        found.append(unique[counts > 1, 0])
+    return np.unique(np.concatenate(found)) if found else np.array([], dtype=np.int64)
+
+
+def _refine(
+    record: Ids, component: Ids, left: Ids, right: Ids, weight: NDArray[np.float64], exclusions: list[Exclusion]
+) -> tuple[Ids, list[Refused]]:
+    """Joins again edge by edge, strongest first, leaving out what would put one label twice into a cluster."""
+    affected = np.flatnonzero(np.isin(component, component[left]))
+    parent = {int(node): int(node) for node in affected}
+    labels: dict[int, set[tuple[int, int]]] = {
+        int(node): {(number, int(e.label[node])) for number, e in enumerate(exclusions) if e.label[node] >= 0} for node in affected
+    }
+
+    def root(node: int) -> int:
+        while parent[node] != node:
+            parent[node] = parent[parent[node]]
+            node = parent[node]
+        return node
+
+    refused = []
+    for position in np.lexsort((right, left, -weight)):
+        a, b = root(int(left[position])), root(int(right[position]))
+        if a == b:
+            continue
+        shared = labels[a] & labels[b]
+        if shared:
+            number = min(shared)[0]
+            refused.append(
+                Refused(int(record[left[position]]), int(record[right[position]]), float(weight[position]), exclusions[number].name)
+            )
+            continue
+        parent[b] = a
+        labels[a] |= labels.pop(b)
+    refined = component.copy()
+    fresh = component.max() + 1
+    refined[affected] = [fresh + root(int(node)) for node in affected]
+    return refined, refused
+
+
+def _named(record: Ids, component: Ids) -> Ids:
+    """Names each component by its smallest record id."""
+    _, inverse = np.unique(component, return_inverse=True)
+    smallest = np.full(inverse.max() + 1 if len(inverse) else 0, np.iinfo(np.int64).max)
+    np.minimum.at(smallest, inverse, record)
+    return smallest[inverse]

@@ -1,0 +1,172 @@
+"""A linkage model as declared in configs/matching/*.yaml: comparisons, blocking, training, thresholds.
+
+The same declaration is compiled to Splink's settings (batch) and read by the Python scorer (one record).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML, YAMLError
+
+from matching.levels import Level, Otherwise
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class ModelError(ValueError):
+    """A model declaration that cannot be used; the message names file and key."""
+
+
+class _Declared(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Comparison(_Declared):
+    """Ordered levels, strongest first; the first that holds gives the weight."""
+
+    name: str
+    missing: list[str]
+    """No evidence either way when one of these columns is absent on one side."""
+    levels: list[Level]
+
+    @model_validator(mode="after")
+    def _ends_with_otherwise(self) -> Comparison:
+        if not self.levels or not isinstance(self.levels[-1], Otherwise):
+            raise ValueError(f"comparison `{self.name}`: the last level must be `otherwise: true`")
+        return self
+
+    @property
+    def columns(self) -> list[str]:
+        found = [*self.missing, *(c for level in self.levels for c in level.columns)]
+        found += [level.term_frequency for level in self.levels if level.term_frequency]
+        return list(dict.fromkeys(found))
+
+
+class BlockingRule(_Declared):
+    """Records that agree on all these columns are compared. A column that holds a list agrees on any element."""
+
+    name: str
+    columns: list[str] = Field(min_length=1)
+
+
+class Prior(_Declared):
+    rules: list[list[str]]
+    """Columns that, when all equal, almost surely mean the same person."""
+    recall: float = Field(gt=0, le=1)
+    """The share of true pairs that the rules are thought to find."""
+
+
+class Training(_Declared):
+    prior: Prior
+    random_pairs: float = 4e6
+    expectation_maximisation: list[list[str]]
+    """One session for each list of columns: comparisons that use none of them learn their m probabilities."""
+    pairs: float = 2e6
+    seed: int = 1
+
+
+class Thresholds(_Declared):
+    """Match weights in bits. At or above `link` automatic; from `review` to `link` a question; below `keep` forgotten."""
+
+    link: float
+    review: float
+    keep: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Thresholds:
+        if not self.keep <= self.review <= self.link:
+            raise ValueError("thresholds must be ordered: keep <= review <= link")
+        return self
+
+
+class Conflict(_Declared):
+    """A pair whose comparisons all stand at the level `otherwise` is never linked, whatever numbers it shares."""
+
+    name: str
+    disagree: list[str] = Field(min_length=1)
+    vi: str
+    en: str
+
+
+class Model(_Declared):
+    name: str
+    kind: Literal["person", "household"]
+    comparisons: list[Comparison]
+    blocking: list[BlockingRule]
+    largest_block: int = Field(1000, ge=2)
+    """Blocks with more records than this are not compared within; what is skipped is reported."""
+    training: Training
+    thresholds: Thresholds
+    conflicts: list[Conflict] = []
+
+    @model_validator(mode="after")
+    def _names_known(self) -> Model:
+        known = {comparison.name for comparison in self.comparisons}
+        for conflict in self.conflicts:
+            if unknown := set(conflict.disagree) - known:
+                raise ValueError(f"conflict `{conflict.name}` names comparisons that do not exist: {sorted(unknown)}")
+        return self
+
+    @property
+    def hash(self) -> str:
+        return hashlib.sha256(orjson.dumps(self.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+    @property
+    def feature_columns(self) -> list[str]:
+        """Every column that scoring or blocking reads."""
+        found = [c for comparison in self.comparisons for c in comparison.columns]
+        found += [c for rule in self.blocking for c in rule.columns]
+        found += [c for rule in [*self.training.prior.rules, *self.training.expectation_maximisation] for c in rule]
+        return sorted(set(found))
+
+    @property
+    def term_frequency_columns(self) -> list[str]:
+        return sorted({level.term_frequency for c in self.comparisons for level in c.levels if level.term_frequency})
+
+
+def load_model(path: Path) -> Model:
+    try:
+        data = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        return Model.model_validate(data)
+    except FileNotFoundError as error:
+        raise ModelError(f"{path}: there is no such model") from error
+    except YAMLError as error:
+        raise ModelError(f"{path}: not valid YAML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ModelError(f"{path}: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from error
+
+
+def splink_settings(model: Model) -> dict[str, Any]:
+    """Settings for Splink without trained parameters."""
+    return {
+        "link_type": "dedupe_only",
+        "unique_id_column_name": "record_id",
+        "comparisons": [_splink_comparison(comparison) for comparison in model.comparisons],
+        "blocking_rules_to_generate_predictions": [],
+        "retain_matching_columns": False,
+        # keeps the level of each comparison beside the weight: conflicts are read from it
+        "retain_intermediate_calculation_columns": True,
+    }
+
+
+def _splink_comparison(comparison: Comparison) -> dict[str, Any]:
+    missing = " OR ".join(f'"{column}_{side}" IS NULL' for column in comparison.missing for side in "lr")
+    levels: list[dict[str, Any]] = [
+        {"sql_condition": missing, "label_for_charts": "missing", "is_null_level": True},
+    ]
+    for position, level in enumerate(comparison.levels):
+        declared: dict[str, Any] = {"sql_condition": level.sql(), "label_for_charts": f"{comparison.name} {position}"}
+        if level.term_frequency:
+            declared |= {"tf_adjustment_column": level.term_frequency, "tf_adjustment_weight": 1.0}
+        if level.m is not None:
+            declared |= {"m_probability": level.m, "fix_m_probability": True}
+        if level.u is not None:
+            declared |= {"u_probability": level.u, "fix_u_probability": True}
+        levels.append(declared)
+    return {"output_column_name": comparison.name, "comparison_levels": levels}

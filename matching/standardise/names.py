@@ -1,0 +1,236 @@
+"""Names of people as they are kept: NFC, title case, tone marks at their standard place, one space between words.
+
+The order of the words is never changed (Ê Đê and others write the given name first), and a word that is no Vietnamese
+syllable is left as it is, so names of minorities and foreigners pass unharmed.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache, lru_cache
+
+from matching.standardise.encodings import LEGACY_ENCODINGS, decode_legacy, repair_mojibake
+from matching.standardise.letters import fold_word
+from matching.standardise.parsed import MISSING, NO_OPTIONS, Options, Parsed
+from matching.standardise.reference import read_table
+from matching.standardise.syllables import could_be_plain_syllable, from_keystrokes, standard_syllable
+from matching.standardise.text import says_nothing, tidy
+
+_APOSTROPHES = str.maketrans(
+    dict.fromkeys("\u2019\u2018\u02bc\u02b9\u2032\u00b4`\u201b\uff07\u02bb", "'")
+    | {"Ð": "Đ", "ð": "đ", "\u2010": "-", "\u2011": "-"}
+)
+_NOTE = re.compile(r"[(\[{<][^)\]}>]*(?:[)\]}>]|$)")
+_REMARK = re.compile(
+    r"(?<=\w)[\s,;/-]+(?:đã chết|đã mất|chết|mất|từ trần|tức là|tức|tên thường gọi|tên gọi khác|tên khác|bí danh|"
+    r"con ông|con bà|con của|con chị|cháu ông|cháu bà|vợ ông|chồng bà)\b.*$",
+    re.IGNORECASE,
+)
+_UNNAMED = re.compile(
+    r"\b(?:chưa (?:được )?đặt(?: tên)?|chưa có tên|chua dat ten|chua co ten|không tên|sơ sinh)\b"
+    r"|^(?:bé |cháu |con )?(?:con|cb|c/b) (?:của |gái |trai )?(?:bà|chị|cô|sản phụ|mẹ|ba|chi|ông|anh)\b|^cb \w+ \w+"
+    r"|^(?:cháu )?(?:bé|em|con|cháu) (?:trai|gái)(?: (?:con|của|\d)\b.*)?$|^(?:be|con) (?:trai|gai)$|^trẻ\b",
+    re.IGNORECASE,
+)
+_HONORIFICS = frozenset(
+    {
+        "bà",
+        "anh",
+        "chị",
+        "em",
+        "cháu",
+        "cụ",
+        "cô",
+        "chú",
+        "bác",
+        "ông",
+        "mr",
+        "mrs",
+        "ms",
+        "bé",
+        "đ/c",
+        "thầy",
+    }
+)
+_LETTERS_ONLY = re.compile(r"[^\w' \-]|_")
+_PREFIX_GAP = re.compile(r"\b([HYKhyk])\s*'\s*(?=\w)")
+_STRAY_APOSTROPHE = re.compile(r"(?<!\w)'|'(?!\w)")
+_HYPHENS = re.compile(r"\s*-+\s*")
+_DIGITS = re.compile(r"\d+")
+
+
+@cache
+def surnames() -> frozenset[str]:
+    """Surnames in lower case; used to tell Vietnamese names from others, never to complete one."""
+    return frozenset(row["surname"].lower() for row in read_table("surname_list.csv"))
+
+
+@cache
+def _long_plain_surnames() -> frozenset[str]:
+    """Surnames without marks that are long enough not to be taken for a foreign word."""
+    return frozenset(folded for folded in map(fold_word, surnames()) if len(folded) > 3)
+
+
+@cache
+def _abbreviations() -> dict[str, str]:
+    return {row["abbreviation"].lower(): row["expansion"] for row in read_table("name_abbreviations.csv")}
+
+
+@lru_cache(maxsize=1 << 17)
+def _word(word: str) -> tuple[str, bool]:
+    """A word in title case with its tone mark in place, and whether it is a Vietnamese syllable beyond doubt."""
+    lower = word.lower()
+    syllable = standard_syllable(lower)
+    return title_word(
+        syllable or lower
+    ), syllable is not None and lower not in _HONORIFICS and lower not in _SPECIAL
+
+
+# words with which remarks, unnamed children and placeholders begin: names holding one take the long way
+_SPECIAL = frozenset(
+    {
+        "con",
+        "chưa",
+        "không",
+        "bé",
+        "trẻ",
+        "chết",
+        "mất",
+        "tức",
+        "ko",
+        "khong",
+        "chua",
+        "cb",
+        "sơ",
+        "tên",
+        "từ",
+    }
+)
+
+
+def title_word(lower: str) -> str:
+    """'nguyễn' -> 'Nguyễn', "h'hen" -> "H'Hen", 'mary-jane' -> 'Mary-Jane'."""
+    if "'" not in lower and "-" not in lower:
+        return _capital(lower)
+    return "-".join("'".join(map(_capital, part.split("'"))) for part in lower.split("-"))
+
+
+def _capital(part: str) -> str:
+    first = part[:1].upper()
+    return (first if len(first) == 1 else part[:1]) + part[1:]
+
+
+def canonical_name(raw: str, *, options: Options = NO_OPTIONS) -> Parsed:
+    del options
+    if raw.replace(" ", "").isalpha():
+        words = [_word(word) for word in raw.split()]
+        if all(certain for _, certain in words):
+            return Parsed(" ".join([word for word, _ in words]))
+    return _examined(raw)
+
+
+def _examined(raw: str) -> Parsed:
+    """The long way: for every name that is not made of plain Vietnamese syllables only."""
+    repaired = repair_mojibake(raw)
+    text = tidy(raw if repaired is None else repaired).translate(_APOSTROPHES)
+    issue = None if repaired is None else "name.mojibake"
+    if not text:
+        return MISSING
+    if says_nothing(text):
+        return Parsed(None, "name.placeholder")
+    if _UNNAMED.search(text):
+        return Parsed(None, "name.unnamed")
+    decoded = _from_legacy(text)
+    if decoded is not None:
+        text, issue = decoded, "name.legacy_encoding"
+    stripped = _REMARK.sub("", _NOTE.sub(" ", text)).strip()
+    if stripped != text:
+        issue = issue or "name.note_removed"
+    words, word_issue = _cleaned_words(stripped)
+    if not words or not any(c.isalpha() for word in words for c in word):
+        return Parsed(
+            None, "name.placeholder" if not any(c.isalpha() for c in stripped) else "name.unreadable"
+        )
+    return Parsed(" ".join(words), issue or word_issue)
+
+
+def _cleaned_words(text: str) -> tuple[list[str], str | None]:
+    issue = None
+    text = _PREFIX_GAP.sub(r"\1'", text)
+    keyed = _from_keystrokes(_LETTERS_ONLY.sub(" ", text).split())
+    if keyed is not None:
+        return keyed, "name.keystrokes"
+    if _DIGITS.search(text):
+        text, issue = _DIGITS.sub("", text), "name.digits_removed"
+    words = _STRAY_APOSTROPHE.sub(" ", _HYPHENS.sub("-", _LETTERS_ONLY.sub(" ", text))).split()
+    words = [part for word in words for part in _hyphenated(word.strip("-")) if part]
+    words, honoured = _without_honorific(words)
+    if words and words[0].lower() in _abbreviations() and len(words) > 1:
+        words[0], issue = _abbreviations()[words[0].lower()], issue or "name.abbreviated"
+    return [_word(word)[0] for word in words], issue or honoured
+
+
+def _hyphenated(word: str) -> list[str]:
+    """Nguyễn-Văn-An is three words; Mary-Jane stays one."""
+    parts = [part for part in word.split("-") if part]
+    if len(parts) > 1 and all(standard_syllable(part.lower()) for part in parts):
+        return parts
+    return ["-".join(parts)]
+
+
+def _without_honorific(words: list[str]) -> tuple[list[str], str | None]:
+    """Drops a leading form of address: only before a surname and another word, since several are also names.
+
+    'Ông' is itself a surname, so it needs two more words after the surname.
+    """
+    first = words[0].lower() if words else ""
+    if first not in _HONORIFICS:
+        return words, None
+    if first in {"mr", "mrs", "ms"}:
+        return (words[1:], "name.honorific") if len(words) > 1 else (words, None)
+    needed = 4 if first == "ông" else 3
+    if len(words) >= needed and words[1].lower() in surnames():
+        return words[1:], "name.honorific"
+    return words, None
+
+
+def _from_keystrokes(words: list[str]) -> list[str] | None:
+    """The name meant by Telex or VNI keystrokes left in it, where that is beyond doubt.
+
+    Every word must then be a syllable and the first a surname, so that Lees or Hans are never rewritten.
+    """
+    if len(words) < 2 or len(words) > 6:
+        return None
+    meant: list[str] = []
+    changed = False
+    for word in words:
+        lower = word.lower()
+        syllable = standard_syllable(lower)
+        if syllable is None:
+            syllable = from_keystrokes(lower)
+            changed = changed or syllable is not None
+            if syllable is None and could_be_plain_syllable(lower):
+                syllable = lower
+        if syllable is None:
+            return None
+        meant.append(syllable)
+    if not changed or not (meant[0] in surnames() or meant[0] in _long_plain_surnames()):
+        return None
+    return [title_word(word) for word in meant]
+
+
+_LEGACY_LETTERS = re.compile("[\u00a1-\u00ff\u0152-\u0178\u0192-\u02dc\u2013-\u2122]")
+
+
+def _from_legacy(text: str) -> str | None:
+    """Text typed in a legacy font whose encoding nobody declared: taken where all words become syllables after a surname."""
+    if not _LEGACY_LETTERS.search(text):
+        return None
+    if all(standard_syllable(word.lower()) for word in text.split()):
+        return None
+    for encoding in LEGACY_ENCODINGS:
+        words = decode_legacy(text, encoding).split()
+        syllables = [standard_syllable(word.lower()) for word in words]
+        if len(words) > 1 and all(syllables) and syllables[0] in surnames():
+            return " ".join(words)
+    return None

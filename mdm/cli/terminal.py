@@ -1,0 +1,133 @@
+"""How the command line speaks: tables and progress for people, JSON for scripts, errors without tracebacks."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import orjson
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from golden_record.policy import PolicyError
+from matching.model import ModelError
+from matching.train import TrainingError
+from mdm.errors import ConfigurationError, InputError, MdmError
+from mdm.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from rich.progress import TaskID
+
+out = Console()
+err = Console(stderr=True)
+
+StoreOption = Annotated[
+    str | None, typer.Option("--store", metavar="URL", help="Store: an SQLite file, sqlite:///FILE or postgresql://... [env: MDM_STORE]")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")]
+
+
+def load_settings(store: str | None = None, **given: Any) -> Settings:
+    values = {name: value for name, value in given.items() if value is not None}
+    if store is not None:
+        values["store"] = store
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else "settings"
+        raise ConfigurationError(first["msg"].removeprefix("Value error, "), where=f"MDM_{name.upper()}") from error
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """A mistake of the user ends with what, where and what to do, and an exit status of its kind; never with a traceback."""
+    try:
+        yield
+    except MdmError as error:
+        fail(error)
+    except (PolicyError, ModelError) as error:
+        fail(ConfigurationError(str(error)))
+    except TrainingError as error:
+        fail(InputError(str(error)))
+    except KeyboardInterrupt:
+        err.print("\nStopped. What was finished is kept; the same command goes on from there.")
+        raise typer.Exit(130) from None
+
+
+def fail(error: MdmError) -> None:
+    err.print(f"[bold red]Error[/] [dim]({error.code})[/] ", end="")
+    if error.where:
+        err.print(f"{error.where}: ", end="", markup=False, highlight=False)
+    err.print(error.message, markup=False, highlight=False)
+    if error.hint:
+        err.print(error.hint, markup=False, highlight=False)
+    raise typer.Exit(error.exit_code)
+
+
+def print_json(value: Any) -> None:
+    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS, default=_plain) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, MdmError):
+        return {"code": value.code, "message": value.message, "where": value.where, "hint": value.hint}
+    return str(value)
+
+
+def number(value: float | None) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def table(title: str, *columns: str, right: tuple[int, ...] = ()) -> Table:
+    made = Table(title=title, title_justify="left", title_style="bold", header_style="bold", pad_edge=False)
+    for position, column in enumerate(columns):
+        made.add_column(column, justify="right" if position in right else "left")
+    return made
+
+
+class _BarTask:
+    def __init__(self, bars: Progress, task: TaskID) -> None:
+        self._bars, self._task = bars, task
+
+    def advance(self, amount: float) -> None:
+        self._bars.advance(self._task, amount)
+
+    def describe(self, text: str) -> None:
+        self._bars.update(self._task, description=text)
+
+
+class Bars:
+    """Progress bars on the error stream, so that output can be piped."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+
+    @contextmanager
+    def task(self, description: str, *, total: float | None) -> Iterator[_BarTask]:
+        task = self._bars.add_task(description, total=total)
+        yield _BarTask(self._bars, task)
+        self._bars.update(task, description=description)
+
+
+@contextmanager
+def progress_bars() -> Iterator[Bars]:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True) as bars:
+        yield Bars(bars)
+
+
+def confirm_overwrite(path: Path, *, force: bool) -> None:
+    if path.exists() and not force:
+        raise InputError("the file exists already", where=str(path), hint="Add --force to overwrite it.")
+
+
+__all__ = ["Bars", "JsonOption", "MofNCompleteColumn", "StoreOption", "confirm_overwrite", "err", "fail", "load_settings", "number", "out", "plain_errors", "print_json", "progress_bars", "table"]

@@ -1,0 +1,91 @@
+"""Golden records of all people, kept where they differ from what stands."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from golden_record.batch import survive_all
+from mdm.identity.events import EventKind, Events
+from mdm.pipeline.steps import PERSON, Context, StepResult
+from mdm.store.log import append_events
+
+if TYPE_CHECKING:
+    from mdm.store.engine import Bulk
+
+_STANDING = pa.schema([("entity_key", pa.int64()), ("golden_id", pa.int64()), ("hash", pa.string())])
+
+
+def golden_step(context: Context, store: Bulk) -> StepResult:
+    connection = context.workspace.connection
+    context.workspace.load_contributions(PERSON, context.attributes, into="contribution")
+    trust = [
+        {"registry": code, "attribute": attribute, "trust": value}
+        for code, declared in context.registries.items()
+        for attribute, value in declared.trust.items()
+    ]
+    connection.register("trust", pa.Table.from_pylist(trust))
+    as_of = connection.execute("SELECT MAX(observed_on) FROM contribution").fetchall()[0][0] or date.min
+    survive_all(
+        connection, policy=context.policy, contributions="contribution", trust="trust", as_of=as_of, into="golden_now"
+    )
+    connection.execute("DROP TABLE contribution")
+    changed, total = _write_changes(context, store)
+    return StepResult(total, {"changed": changed, "unchanged": total - changed, "policy": context.policy.hash})
+
+
+def _write_changes(context: Context, store: Bulk) -> tuple[int, int]:
+    """Closes golden records that no longer hold and opens their successors; one event tells of all."""
+    connection = context.workspace.connection
+    standing = store.read("SELECT entity_key, golden_id, hash FROM golden WHERE until_event IS NULL", _STANDING)
+    connection.register("standing", standing)
+    connection.execute(
+        """
+        CREATE OR REPLACE TABLE golden_changed AS
+        SELECT n.entity, n."values", n.provenance, sha256(n."values" || chr(31) || n.provenance) AS hash, s.golden_id AS former
+        FROM golden_now AS n LEFT JOIN standing AS s ON s.entity_key = n.entity
+        WHERE s.hash IS NULL OR s.hash <> sha256(n."values" || chr(31) || n.provenance)
+        """
+    )
+    # an entity that lost its last active record has no golden record any more
+    gone = connection.sql("SELECT golden_id FROM standing ANTI JOIN golden_now ON entity = entity_key").to_arrow_table()
+    total = connection.execute("SELECT COUNT(*) FROM golden_now").fetchall()[0][0]
+    changed, digest = connection.execute(
+        "SELECT COUNT(*), sha256(string_agg(entity || ':' || hash, ',' ORDER BY entity)) FROM golden_changed"
+    ).fetchall()[0]
+    if changed == 0 and gone.num_rows == 0:
+        return 0, total
+    seq = append_events(
+        store,
+        Events.of(
+            [
+                (
+                    EventKind.GOLDEN_COMPUTED,
+                    None,
+                    {"kind": PERSON, "changed": changed, "closed": gone.num_rows, "digest": digest, "policy": context.policy.hash},
+                )
+            ]
+        ),
+        stamp=context.stamp("golden records"),
+    )
+    former = connection.sql("SELECT former AS golden_id FROM golden_changed WHERE former IS NOT NULL").to_arrow_table()
+    closed = pa.concat_tables([former, gone])
+    if closed.num_rows:
+        store.stage("closed_golden", closed)
+        store.execute(
+            f"UPDATE golden SET until_event = {seq} FROM closed_golden AS c WHERE golden.golden_id = c.golden_id"
+        )
+    first = store.next_id("golden", "golden_id")
+    store.append(
+        "golden",
+        connection.sql(
+            f"""
+            SELECT {first} - 1 + row_number() OVER (ORDER BY entity) AS golden_id, entity AS entity_key, CAST({seq} AS BIGINT) AS from_event,
+                "values", provenance, hash, '{context.policy.hash}' AS policy
+            FROM golden_changed ORDER BY entity
+            """
+        ).to_arrow_table(),
+    )
+    return changed, total

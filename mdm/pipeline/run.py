@@ -1,0 +1,187 @@
+"""The batch run: named steps, each finished once, resumed after a kill.
+
+A run is known by a fingerprint of everything it depends on: the last delivery, the model's declaration, the policy, the
+registries' trust. A second run with the fingerprint of a finished one has nothing to do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pyarrow as pa
+
+from golden_record.policy import load_policy
+from matching.model import load_model
+from mdm.identity.clock import Source
+from mdm.identity.events import EventKind, canonical_json
+from mdm.pipeline.golden_step import golden_step
+from mdm.pipeline.number_step import number_step
+from mdm.pipeline.progress import Progress, Silent
+from mdm.pipeline.steps import Context, StepResult, cluster_step, reconcile_step, score_step, train_step
+from mdm.pipeline.workspace import discard, workspace
+from mdm.registries.attributes import load_attributes
+from mdm.registries.declaration import load_registries
+from mdm.store.engine import bulk
+from mdm.store.keys import number_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from golden_record.policy import Policy
+    from matching.model import Model
+    from mdm.registries.declaration import RegistryDeclaration
+    from mdm.settings import Settings
+    from mdm.store.engine import Bulk
+
+STEPS: dict[str, Callable[[Context, Bulk], StepResult]] = {
+    "train": train_step,
+    "score": score_step,
+    "cluster": cluster_step,
+    "reconcile": reconcile_step,
+    "golden": golden_step,
+    "number": number_step,
+}
+_STEP_ROWS = pa.schema([("step", pa.string()), ("seconds", pa.float64()), ("rows", pa.int64()), ("detail", pa.string())])
+
+
+@dataclass(frozen=True)
+class FinishedStep:
+    step: str
+    seconds: float
+    rows: int
+    detail: dict[str, Any]
+    earlier: bool
+    """It was finished before this process took the run up again."""
+
+
+@dataclass(frozen=True)
+class RunReport:
+    run_id: str
+    nothing_to_do: bool = False
+    resumed: bool = False
+    steps: list[FinishedStep] = field(default_factory=list)
+
+    def detail(self, step: str) -> dict[str, Any]:
+        return next((finished.detail for finished in self.steps if finished.step == step), {})
+
+    @property
+    def changed_anything(self) -> bool:
+        reconciled, golden, number = self.detail("reconcile"), self.detail("golden"), self.detail("number")
+        counts = [reconciled.get(name, 0) for name in ("formed", "linked", "merged", "moved")]
+        return any([*counts, golden.get("changed", 0), *(v for v in number.values())])
+
+
+def run(
+    settings: Settings, *, force: bool = False, retrain: bool = False, actor: str = "batch", progress: Progress | None = None, source: Source | None = None
+) -> RunReport:
+    """Runs all steps that are not finished yet.
+
+    Args:
+        settings: where the store and the declarations are.
+        force: run even if nothing has changed since the last run.
+        retrain: train a new model even if there is one for the declaration.
+        actor: who the events are recorded as.
+        progress: where to tell how far it is.
+        source: time and new IDs, for tests.
+    """
+    source, progress = source or Source(), progress or Silent()
+    model, policy = load_model(settings.person_model_file), load_policy(settings.person_policy_file)
+    attributes = load_attributes(settings.attributes_file)
+    registries = load_registries(settings.registries_folder, attributes=attributes)
+    with bulk(settings) as store:
+        fingerprint = _fingerprint(store, model, policy, registries)
+        last = store.scalar("SELECT run_id FROM run WHERE finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT 1")
+        unchanged = last is not None and store.scalar(f"SELECT fingerprint FROM run WHERE run_id = '{last}'") == fingerprint
+        if unchanged and not force and not retrain:
+            return RunReport(run_id=last, nothing_to_do=True, steps=_finished_steps(store, last))
+        numbers = number_plan(settings, store)
+        run_id, resumed = _begin(store, fingerprint, source)
+        done = {step.step: step for step in _finished_steps(store, run_id)}
+    with workspace(settings, run_id) as work:
+        context = Context(
+            settings=settings,
+            workspace=work,
+            run_id=run_id,
+            model=model,
+            policy=policy,
+            registries=registries,
+            attributes=attributes,
+            numbers=numbers,
+            source=source,
+            actor=actor,
+            progress=lambda _: None,
+            retrain=retrain,
+        )
+        steps = [done.get(name) or _perform(context, name, progress) for name in STEPS]
+    _finish(settings, run_id, source, steps)
+    discard(settings, run_id)
+    return RunReport(run_id=run_id, resumed=resumed, steps=steps)
+
+
+def _perform(context: Context, name: str, progress: Progress) -> FinishedStep:
+    started = time.perf_counter()
+    with progress.task(name, total=1.0) as task:
+        reached = 0.0
+
+        def report(share: float) -> None:
+            nonlocal reached
+            task.advance(share - reached)
+            reached = share
+
+        context.progress = report
+        with bulk(context.settings) as store:  # a step and the note that it is done are kept together or not at all
+            result = STEPS[name](context, store)
+            finished = FinishedStep(
+                name, round(time.perf_counter() - started, 3), result.rows, result.detail, earlier=False
+            )
+            _note(context, store, finished)
+        report(1.0)
+    return finished
+
+
+def _note(context: Context, store: Bulk, finished: FinishedStep) -> None:
+    row = {
+        "run_id": context.run_id,
+        "step": finished.step,
+        "finished_at": context.source.now(),
+        "seconds": finished.seconds,
+        "rows": finished.rows,
+        "detail": canonical_json(finished.detail),
+    }
+    store.append("run_step", pa.Table.from_pylist([row]))
+
+
+def _begin(store: Bulk, fingerprint: str, source: Source) -> tuple[str, bool]:
+    """The unfinished run of this fingerprint, or a new one. Runs of other fingerprints that were left are given up."""
+    waiting = store.scalar(f"SELECT run_id FROM run WHERE finished_at IS NULL AND fingerprint = '{fingerprint}' ORDER BY started_at DESC LIMIT 1")
+    if waiting:
+        return str(waiting), True
+    run_id = source.mint(1)[0]
+    store.append("run", pa.table({"run_id": [run_id], "started_at": [source.now()], "fingerprint": [fingerprint]}))
+    return run_id, False
+
+
+def _finish(settings: Settings, run_id: str, source: Source, steps: list[FinishedStep]) -> None:
+    summary = canonical_json({step.step: step.detail for step in steps})
+    with bulk(settings) as store:
+        store.stage("finished_run", pa.table({"run_id": [run_id], "at": [source.now()], "summary": [summary]}))
+        store.execute("UPDATE run SET finished_at = f.at, summary = f.summary FROM finished_run AS f WHERE run.run_id = f.run_id")
+
+
+def _finished_steps(store: Bulk, run_id: str) -> list[FinishedStep]:
+    rows = store.read(f"SELECT step, seconds, rows, detail FROM run_step WHERE run_id = '{run_id}'", _STEP_ROWS).to_pylist()
+    known = {row["step"]: FinishedStep(row["step"], row["seconds"], row["rows"], orjson.loads(row["detail"]), earlier=True) for row in rows}
+    return [known[name] for name in STEPS if name in known]
+
+
+def _fingerprint(store: Bulk, model: Model, policy: Policy, registries: Mapping[str, RegistryDeclaration]) -> str:
+    last_batch = store.scalar(f"SELECT MAX(seq) FROM event WHERE kind = '{EventKind.BATCH_LANDED}'")
+    standing = {
+        code: [declared.trust, declared.anchor, declared.duplicate_free] for code, declared in registries.items()
+    }
+    depends = canonical_json([last_batch, model.hash, policy.hash, standing])
+    return hashlib.sha256(depends.encode()).hexdigest()

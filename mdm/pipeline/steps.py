@@ -1,0 +1,217 @@
+"""The steps of a batch run. Each reads what earlier ones left, and writes its own result in one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from matching.batch import score_pairs
+from matching.blocking import make_keys, make_pairs
+from matching.cluster import Edges, Exclusion, cluster
+from matching.train import TrainedModel, train
+from mdm.errors import InputError
+from mdm.identity.events import Stamp
+from mdm.identity.reconcile import NO_ENTITY, EntityFacts, Proposal, Question, reconcile
+from mdm.store.engine import bulk
+from mdm.store.entities import apply, raise_reviews
+from mdm.store.models import current_model, keep_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from golden_record.policy import Policy
+    from matching.model import Model
+    from mdm.identity.clock import Source
+    from mdm.identity.ssn import NumberPlan
+    from mdm.pipeline.workspace import Workspace
+    from mdm.registries.attributes import Attributes
+    from mdm.registries.declaration import RegistryDeclaration
+    from mdm.settings import Settings
+    from mdm.store.engine import Bulk
+
+PERSON = "person"
+_PAIR_QUESTIONS_AT_MOST = 100_000
+
+
+@dataclass
+class Context:
+    """What the steps of one run share."""
+
+    settings: Settings
+    workspace: Workspace
+    run_id: str
+    model: Model
+    policy: Policy
+    registries: Mapping[str, RegistryDeclaration]
+    attributes: Attributes
+    numbers: NumberPlan
+    source: Source
+    actor: str
+    progress: Callable[[float], None]
+    retrain: bool = False
+    trained: TrainedModel | None = None
+
+    def stamp(self, reason: str) -> Stamp:
+        return Stamp(at=self.source.now(), actor=self.actor, reason=reason, run=self.run_id)
+
+    def person_table(self) -> str:
+        """Loads the comparison features once per process."""
+        if not self.workspace.has_table(PERSON):
+            rows = self.workspace.load_features(PERSON, self.model.feature_columns, self.attributes)
+            if rows == 0:
+                raise InputError("The store holds no records of people.", hint="Bring some in first: mdm ingest DIR.")
+        return PERSON
+
+    def trained_model(self) -> TrainedModel:
+        if self.trained is None:
+            with bulk(self.settings) as store:
+                self.trained = current_model(store, self.model.name)
+        assert self.trained is not None, "the train step comes first"
+        return self.trained
+
+
+@dataclass(frozen=True)
+class StepResult:
+    rows: int
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+def train_step(context: Context, store: Bulk) -> StepResult:
+    """Trains where there is no model for this declaration yet; otherwise the present one serves."""
+    present = current_model(store, context.model.name)
+    if present is not None and present.declaration == context.model and not context.retrain:
+        context.trained = present
+        return StepResult(0, {"model": present.hash, "trained": False, "records": present.records})
+    context.trained = train(context.workspace.connection, context.model, records=context.person_table())
+    keep_model(store, context.trained, at=context.source.now())
+    return StepResult(context.trained.records, {"model": context.trained.hash, "trained": True, "records": context.trained.records})
+
+
+def score_step(context: Context, store: Bulk) -> StepResult:
+    connection, records, trained = context.workspace.connection, context.person_table(), context.trained_model()
+    make_keys(connection, context.model, records=records, into="blocking_key")
+    reports = make_pairs(connection, context.model, keys="blocking_key", into="pair")
+    connection.execute("DROP TABLE blocking_key")
+    scored = score_pairs(connection, trained, records=records, pairs="pair", into="edge", progress=context.progress)
+    connection.execute("DROP TABLE pair")
+    context.workspace.save("edge", "SELECT * FROM edge ORDER BY record_l, record_r")
+    rows = connection.sql(
+        f"SELECT record_l, record_r, weight, '{trained.hash}' AS model FROM edge ORDER BY record_l, record_r"
+    ).to_arrow_table()
+    store.execute("DELETE FROM edge")
+    store.append("edge", rows)
+    return StepResult(
+        scored.pairs,
+        {"pairs": scored.pairs, "edges": scored.edges, "conflicts": scored.conflicts, "blocking": [asdict(r) for r in reports]},
+    )
+
+
+def cluster_step(context: Context, store: Bulk) -> StepResult:
+    connection, records = context.workspace.connection, context.person_table()
+    if not context.workspace.has_table("edge"):
+        context.workspace.load("edge")
+    link = context.model.thresholds.link
+    rows = connection.execute(
+        "SELECT record_l, record_r, weight FROM edge WHERE weight >= ? AND conflict IS NULL", [link]
+    ).fetchnumpy()
+    edges = Edges(left=rows["record_l"], right=rows["record_r"], weight=rows["weight"])
+    people = connection.execute(f"SELECT record_id, registry FROM {records} ORDER BY record_id").fetchnumpy()
+    record = people["record_id"]
+    clusters = cluster(record, edges, exclusions=_exclusions(context, people["registry"]))
+    connection.register("clustered", pa.table({"record_id": clusters.record, "cluster": clusters.cluster}))
+    context.workspace.save("cluster", "SELECT * FROM clustered ORDER BY record_id")
+    connection.unregister("clustered")
+    questions = [
+        Question(
+            reason=f"constraint.{refused.constraint}",
+            subject=f"pair:{refused.left},{refused.right}",
+            detail={"records": [refused.left, refused.right], "weight": round(refused.weight, 3)},
+        )
+        for refused in clusters.refused
+    ]
+    questions += _doubtful_pairs(context, clusters.record, clusters.cluster)
+    raised = raise_reviews(store, questions, run=context.run_id)
+    sizes = np.bincount(np.unique(clusters.cluster, return_inverse=True)[1])
+    return StepResult(
+        len(record),
+        {
+            "clusters": len(sizes),
+            "largest": int(sizes.max(initial=0)),
+            "refused_edges": len(clusters.refused),
+            "reviews": raised,
+            "sizes": {str(size): int(count) for size, count in enumerate(np.bincount(sizes)) if count},
+        },
+    )
+
+
+def _exclusions(context: Context, registry: Any) -> list[Exclusion]:
+    """Two records of a registry that is free of duplicates are two people."""
+    codes = sorted(code for code, declared in context.registries.items() if declared.duplicate_free)
+    return [
+        Exclusion(name=f"duplicate_free:{code}", label=np.where(registry == code, 0, -1).astype(np.int64)) for code in codes
+    ]
+
+
+def _doubtful_pairs(context: Context, record: Any, cluster_of: Any) -> list[Question]:
+    """Pairs between the thresholds, and conflicts above them, whose records are not together already: best first."""
+    connection = context.workspace.connection
+    thresholds = context.model.thresholds
+    connection.register("cluster_now", pa.table({"record_id": record, "cluster": cluster_of}))
+    # one question for two clusters: the strongest pair between them
+    rows = connection.execute(
+        f"""
+        SELECT arg_max(record_l, (weight, -record_l, -record_r)), arg_max(record_r, (weight, -record_l, -record_r)), max(weight) AS best,
+            arg_max(conflict, (weight, -record_l, -record_r))
+        FROM edge
+        JOIN cluster_now AS a ON a.record_id = record_l
+        JOIN cluster_now AS b ON b.record_id = record_r
+        WHERE a.cluster <> b.cluster AND weight >= {thresholds.review} AND (weight < {thresholds.link} OR conflict IS NOT NULL)
+        GROUP BY least(a.cluster, b.cluster), greatest(a.cluster, b.cluster)
+        ORDER BY best DESC, 1, 2
+        LIMIT {_PAIR_QUESTIONS_AT_MOST}
+        """
+    ).fetchall()
+    connection.unregister("cluster_now")
+    return [
+        Question(
+            reason=f"conflict.{conflict}" if conflict else "match.possible",
+            subject=f"pair:{left},{right}",
+            detail={"records": [left, right], "weight": round(weight, 3)},
+        )
+        for left, right, weight, conflict in rows
+    ]
+
+
+_PROPOSAL = pa.schema([("record_id", pa.int64()), ("entity_key", pa.int64())])
+_FACTS = pa.schema([("entity_key", pa.int64()), ("formed_event", pa.int64())])
+_HOLDERS = pa.schema([("entity_key", pa.int64())])
+
+
+def reconcile_step(context: Context, store: Bulk) -> StepResult:
+    connection = context.workspace.connection
+    context.workspace.load("cluster")
+    present = store.read("SELECT record_id, entity_key FROM membership WHERE until_event IS NULL", _PROPOSAL)
+    connection.register("present", present)
+    rows = connection.execute(
+        f"""
+        SELECT c.record_id, c.cluster, COALESCE(p.entity_key, {NO_ENTITY}) AS entity
+        FROM cluster AS c LEFT JOIN present AS p USING (record_id) ORDER BY c.record_id
+        """
+    ).fetchnumpy()
+    connection.unregister("present")
+    formed = store.read("SELECT entity_key, formed_event FROM entity WHERE status = 'active'", _FACTS)
+    holders = store.read(
+        "SELECT DISTINCT entity_key FROM ssn WHERE kind = 'ssn' AND state NOT IN ('superseded', 'cancelled')", _HOLDERS
+    )
+    facts = EntityFacts(
+        formed_event=dict(zip(formed["entity_key"].to_pylist(), formed["formed_event"].to_pylist(), strict=True)),
+        protected=frozenset(holders["entity_key"].to_pylist()),
+    )
+    result = reconcile(Proposal(record=rows["record_id"], cluster=rows["cluster"], entity=rows["entity"]), facts)
+    changes = apply(store, result, kind=PERSON, stamp=context.stamp("batch match"), source=context.source)
+    return StepResult(len(rows["record_id"]), asdict(changes))
+
+

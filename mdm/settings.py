@@ -1,0 +1,88 @@
+"""Settings of one installation: `MDM_*` environment variables over the defaults below."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from mdm.errors import ConfigurationError
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def default_configs() -> Path:
+    """The `configs/` folder of a checkout, else the copy that the wheel carries."""
+    checkout = _PACKAGE.parent / "configs"
+    return checkout if checkout.is_dir() else _PACKAGE / "_configs"
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="MDM_", extra="ignore", frozen=True)
+
+    store: str = Field("sqlite:///mdm.db", description="Store URL: sqlite:///FILE or postgresql://...")
+    configs: Path = Field(default_factory=default_configs, description="Folder of registries, models, policies")
+    work: Path | None = Field(None, description="Folder for the intermediate results of a run")
+    ssn_key_file: Path | None = Field(None, description="File that holds the secret key of the SSN permutation")
+    memory_limit: str = Field("6GB", description="Memory that DuckDB may use before it spills to disk")
+    threads: int = Field(0, ge=0, description="Threads for batch work; 0 means all cores")
+
+    @field_validator("store")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        if "://" not in value:  # a plain file name is what most people type first
+            return f"sqlite:///{value}"
+        if not value.startswith(("sqlite:///", "postgresql://")):
+            raise ValueError("a store is sqlite:///FILE or postgresql://USER@HOST/DATABASE")
+        return value
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.store.startswith("sqlite")
+
+    @property
+    def store_file(self) -> Path:
+        """Only for SQLite."""
+        return Path(self.store.removeprefix("sqlite:///"))
+
+    @cached_property
+    def beside_store(self) -> Path:
+        """Where files go that belong to the store but are not in it: next to the SQLite file, else the work folder."""
+        if self.is_sqlite:
+            return self.store_file.resolve().parent
+        if self.work is None:
+            raise ConfigurationError(
+                "MDM_WORK is not set.", hint="With a PostgreSQL store, name a folder for working files in MDM_WORK."
+            )
+        return self.work
+
+    @property
+    def work_folder(self) -> Path:
+        if self.work is not None:
+            return self.work
+        return self.store_file.with_name(self.store_file.name + ".work") if self.is_sqlite else self.beside_store
+
+    @property
+    def key_file(self) -> Path:
+        if self.ssn_key_file is not None:
+            return self.ssn_key_file
+        name = self.store_file.name if self.is_sqlite else "mdm"
+        return self.beside_store / f"{name}.ssn-key"
+
+    @property
+    def registries_folder(self) -> Path:
+        return self.configs / "registries"
+
+    @property
+    def attributes_file(self) -> Path:
+        return self.configs / "attributes.yaml"
+
+    @property
+    def person_model_file(self) -> Path:
+        return self.configs / "matching" / "person.yaml"
+
+    @property
+    def person_policy_file(self) -> Path:
+        return self.configs / "golden_record" / "person.yaml"

@@ -1,0 +1,283 @@
+"""The store's tables, on SQLite and PostgreSQL alike. What one row is stands in each table's comment.
+
+Whole numbers are BIGINT and moments are RFC 3339 text in UTC, so that bulk loading by Arrow is the same on both engines
+and a canonical hash does not depend on the engine.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite makes only INTEGER PRIMARY KEY an alias of the rowid, which is what bulk loading wants
+Key = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _key(name: str) -> Column[int]:
+    return Column(name, Key, primary_key=True, autoincrement=False)
+
+
+def _int(name: str, *, nullable: bool = False) -> Column[int]:
+    return Column(name, BigInteger, nullable=nullable)
+
+
+def _text(name: str, *, nullable: bool = False) -> Column[str]:
+    return Column(name, Text, nullable=nullable)
+
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _text("value"),
+    comment="one fact about this store: its id, the fingerprint of its SSN key",
+)
+
+batch = Table(
+    "batch",
+    metadata,
+    _key("batch_id"),
+    _text("registry"),
+    _text("file"),
+    _text("sha256"),
+    _text("declaration"),
+    _text("delivered_on", nullable=True),
+    _text("landed_at"),
+    _int("received"),
+    _int("accepted"),
+    _int("quarantined"),
+    _int("skipped"),
+    _int("records"),
+    _int("new"),
+    _int("changed"),
+    _int("unchanged"),
+    _int("withdrawn"),
+    _text("digest"),
+    Index("ix_batch_registry_sha256", "registry", "sha256"),
+    comment="one delivered file of one registry; received = accepted + quarantined; digest covers its record versions",
+)
+
+record = Table(
+    "record",
+    metadata,
+    _key("record_id"),
+    _text("registry"),
+    _text("kind"),
+    _text("local_id"),
+    _int("version"),
+    _text("status"),
+    _text("content_hash"),
+    Index("uq_record_registry_kind_local_id", "registry", "kind", "local_id", unique=True),
+    comment="one source record; version is its current one; withdrawn records stay",
+)
+
+record_version = Table(
+    "record_version",
+    metadata,
+    _key("version_id"),
+    _int("record_id"),
+    _int("version"),
+    _int("batch_id"),
+    _int("row_number"),
+    _text("status"),
+    _text("observed_on", nullable=True),
+    _text("content_hash"),
+    _text("raw"),
+    _text("attributes"),
+    _text("features"),
+    _text("issues", nullable=True),
+    _text("standardiser"),
+    Index("uq_record_version_record_id_version", "record_id", "version", unique=True),
+    Index("ix_record_version_batch_id", "batch_id"),
+    comment="one version of one record: the row as received, canonical attributes, comparison features (JSON)",
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    _key("quarantine_id"),
+    _int("batch_id"),
+    _text("registry"),
+    _text("source"),
+    _text("file"),
+    _int("row_number", nullable=True),
+    _text("local_id", nullable=True),
+    _text("reason"),
+    _text("detail", nullable=True),
+    _text("raw"),
+    _text("status"),
+    _int("resolved_by_batch", nullable=True),
+    Index("ix_quarantine_registry_status", "registry", "status"),
+    comment="one row that could not be accepted; status open, repaired or dismissed",
+)
+
+renumbering = Table(
+    "renumbering",
+    metadata,
+    _key("renumbering_id"),
+    _int("batch_id"),
+    _int("row_number"),
+    _text("attribute"),
+    _text("old"),
+    _text("new"),
+    _text("changed_on", nullable=True),
+    comment="one number that an office re-established: old to new",
+)
+
+edge = Table(
+    "edge",
+    metadata,
+    Column("record_l", BigInteger, primary_key=True, autoincrement=False),
+    Column("record_r", BigInteger, primary_key=True, autoincrement=False),
+    Column("weight", Double, nullable=False),
+    _text("model"),
+    comment="a scored pair at or above the keep threshold; record_l < record_r; weight in bits",
+)
+
+entity = Table(
+    "entity",
+    metadata,
+    _key("entity_key"),
+    Column("entity_id", Text, nullable=False, unique=True),
+    _text("kind"),
+    _text("status"),
+    _int("superseded_by", nullable=True),
+    _int("version"),
+    _int("formed_event"),
+    _int("changed_event"),
+    comment="a person or household; status active, superseded or retired; entity_id is a UUIDv7 given once",
+)
+
+membership = Table(
+    "membership",
+    metadata,
+    _key("membership_id"),
+    _int("record_id"),
+    _int("entity_key"),
+    _int("from_event"),
+    _int("until_event", nullable=True),
+    Index(
+        "uq_membership_active_record_id",
+        "record_id",
+        unique=True,
+        sqlite_where=text("until_event IS NULL"),
+        postgresql_where=text("until_event IS NULL"),
+    ),
+    Index("ix_membership_entity_key", "entity_key"),
+    comment="a record belongs to an entity from one event until another; never overwritten",
+)
+
+golden = Table(
+    "golden",
+    metadata,
+    _key("golden_id"),
+    _int("entity_key"),
+    _int("from_event"),
+    _int("until_event", nullable=True),
+    _text("values"),
+    _text("provenance"),
+    _text("hash"),
+    _text("policy"),
+    Index(
+        "uq_golden_active_entity_key",
+        "entity_key",
+        unique=True,
+        sqlite_where=text("until_event IS NULL"),
+        postgresql_where=text("until_event IS NULL"),
+    ),
+    comment="the golden record of an entity from one event until another",
+)
+
+ssn = Table(
+    "ssn",
+    metadata,
+    Column("number", Text, primary_key=True),
+    _text("kind"),
+    _int("sequence"),
+    _int("entity_key"),
+    _text("state"),
+    Column("superseded_by", Text, nullable=True),
+    _int("issued_event"),
+    _int("changed_event"),
+    Index("uq_ssn_kind_sequence", "kind", "sequence", unique=True),
+    Index("ix_ssn_entity_key", "entity_key"),
+    comment="a number (ssn or temporary) and its state; issued to one person, never deleted, never reused",
+)
+
+event = Table(
+    "event",
+    metadata,
+    _key("seq"),
+    _text("at"),
+    _text("kind"),
+    _text("entity", nullable=True),
+    _text("run", nullable=True),
+    _text("body"),
+    _text("leaf"),
+    Index("ix_event_entity", "entity"),
+    comment="one change: body is its canonical JSON, leaf its RFC 6962 leaf hash; append-only",
+)
+
+review = Table(
+    "review",
+    metadata,
+    _key("review_id"),
+    _text("reason"),
+    _text("state"),
+    _text("subject"),
+    _text("detail"),
+    _text("raised_run", nullable=True),
+    Index("uq_review_open_subject", "subject", unique=True),
+    comment="a question for a steward; subject names it canonically, so the same question is asked once",
+)
+
+model = Table(
+    "model",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    _text("name"),
+    _text("created_at"),
+    _text("state"),
+    _text("body"),
+    comment="a trained model as an artefact by content hash; state current or retired",
+)
+
+run = Table(
+    "run",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    _text("started_at"),
+    _text("finished_at", nullable=True),
+    _text("fingerprint"),
+    _text("summary", nullable=True),
+    comment="one batch run; fingerprint is of everything it depends on",
+)
+
+run_step = Table(
+    "run_step",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("step", Text, primary_key=True),
+    _text("finished_at"),
+    Column("seconds", Double, nullable=False),
+    _int("rows"),
+    _text("detail"),
+    comment="a step that a run has finished",
+)
