@@ -14,12 +14,12 @@ import duckdb
 import orjson
 import pyarrow as pa
 
-from golden_record.contribution import Override, Trust
+from golden_record.contribution import RECORD_LIMIT, VERSION_LIMIT, Override, Trust
 from golden_record.policy import Policy
 from golden_record.provenance import canonical_json
 from golden_record.rules import Columns, Setting, Subject, Valid, quoted
 from golden_record.statements import SubjectSql
-from golden_record.survivorship import OverrideError, latest, override_values
+from golden_record.survivorship import latest, override_values
 
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
 _WORDS = pa.schema(
@@ -31,6 +31,8 @@ _WORDS = pa.schema(
         ("moment", pa.string()),
     ]
 )
+# Different registries are counted as bits of a HUGEINT.
+_MOST_REGISTRIES = 126
 _FIXED = ("entity", "record", "version", "registry", "observed_on", "issues")
 
 
@@ -54,8 +56,8 @@ def survive_all(
     Args:
         connection: where the tables are; temporary tables of its own are dropped at the end.
         policy: the survivorship policy.
-        contributions: entity BIGINT, record BIGINT (>= 0, unique within the entity), version INTEGER, registry
-            VARCHAR, observed_on DATE, issues (JSON object by attribute, or null), and a column an attribute, VARCHAR or
+        contributions: entity BIGINT, record BIGINT (unique within the entity, 0 to below 2**43), version INTEGER (0 to
+            below 2**20), registry VARCHAR, observed_on DATE, issues (JSON object by attribute, or null), and a column an attribute, VARCHAR or
             VARCHAR[]. Every other column is taken for an attribute; attributes without a column are missing.
         trust: registry VARCHAR, attribute VARCHAR ("default" for those not named), trust DOUBLE from 0 to 1.
         as_of: the day from which the age of a record is counted.
@@ -70,18 +72,23 @@ def survive_all(
     setting = Setting(as_of=as_of, trust=_read_trust(connection, trust=trust))
     words = _read_words(connection, policy=policy, overrides=overrides)
     overridden = {attribute for name in words for attribute in policy.attributes_of(name)}
-    subjects = policy.subjects(types.keys() | overridden)
+    subjects = policy.subjects(types.keys() | overridden | policy.facts)
     judged = sorted({member for s in subjects if _needs_issues(policy, subject=s) for member in s.members})
+    if len(registries) > _MOST_REGISTRIES:
+        raise ContributionsError(
+            f"{contributions}: {len(registries)} registries, at most {_MOST_REGISTRIES} go"
+        )
     columns = Columns(registries=registries, issue_positions={name: at + 1 for at, name in enumerate(judged)})
     statements = [
         SubjectSql(policy=policy, subject=subject, setting=setting, columns=columns, types=types)
         for subject in subjects
     ]
     _check_groups(statements)
-    connection.execute(f'CREATE OR REPLACE TABLE {into} (entity BIGINT, "values" VARCHAR, provenance VARCHAR)')
+    connection.execute(
+        f'CREATE OR REPLACE TABLE {into} (entity BIGINT, "values" VARCHAR, provenance VARCHAR)'
+    )
     for first, last in _ranges(connection, contributions=contributions, size=entities_at_once):
         _load(connection, contributions=contributions, columns=columns, first=first, last=last)
-        connection.execute(_summary(statements))
         for statement in statements:
             _decide(connection, statement=statement, overridden=statement.name in words)
         connection.execute(_assemble(statements, into=into))
@@ -98,7 +105,9 @@ def _attribute_types(connection: duckdb.DuckDBPyConnection, *, contributions: st
     attributes = {name: kind for name, kind in types.items() if name not in _FIXED}
     for name, kind in attributes.items():
         if kind not in ("VARCHAR", "VARCHAR[]"):
-            raise ContributionsError(f"{contributions}.{name} is {kind}, an attribute is VARCHAR or VARCHAR[]")
+            raise ContributionsError(
+                f"{contributions}.{name} is {kind}, an attribute is VARCHAR or VARCHAR[]"
+            )
         if not _IDENTIFIER.fullmatch(name):
             raise ContributionsError(f"{contributions}: {name!r} is no name of an attribute")
     return attributes
@@ -108,11 +117,12 @@ def _check_rows(connection: duckdb.DuckDBPyConnection, *, contributions: str) ->
     unfit = _column(
         connection,
         f"""SELECT count(*) FROM {contributions}
-        WHERE entity IS NULL OR record IS NULL OR record < 0 OR version IS NULL OR registry IS NULL""",
+        WHERE entity IS NULL OR registry IS NULL
+            OR (record BETWEEN 0 AND {RECORD_LIMIT - 1} AND version BETWEEN 0 AND {VERSION_LIMIT - 1}) IS NOT TRUE""",
     )[0]
     if unfit:
         raise ContributionsError(
-            f"{contributions}: {unfit} rows without entity, record, version or registry, or with a negative record"
+            f"{contributions}: {unfit} rows without entity or registry, or with a record or version out of range"
         )
 
 
@@ -120,7 +130,9 @@ def _check_groups(statements: list[SubjectSql]) -> None:
     for statement in statements:
         for member in statement.subject.members if statement.subject.is_group else ():
             if statement.types.get(member, "VARCHAR") != "VARCHAR":
-                raise ContributionsError(f"{member} is a list, a member of the group {statement.subject.name} is a text")
+                raise ContributionsError(
+                    f"{member} is a list, a member of the group {statement.subject.name} is a text"
+                )
 
 
 def _read_trust(connection: duckdb.DuckDBPyConnection, *, trust: str) -> Trust:
@@ -128,13 +140,13 @@ def _read_trust(connection: duckdb.DuckDBPyConnection, *, trust: str) -> Trust:
     return Trust({(registry, attribute): value for registry, attribute, value in rows})
 
 
-def _read_words(
-    connection: duckdb.DuckDBPyConnection, *, policy: Policy, overrides: str | None
-) -> set[str]:
+def _read_words(connection: duckdb.DuckDBPyConnection, *, policy: Policy, overrides: str | None) -> set[str]:
     """Fills golden_words with the words that hold; returns the attributes and groups they are about."""
     by_entity: dict[int, list[Override]] = {}
     if overrides is not None:
-        rows = connection.execute(f'SELECT entity, attribute, value, decided_by, decided_at FROM {overrides}').fetchall()
+        rows = connection.execute(
+            f"SELECT entity, attribute, value, decided_by, decided_at FROM {overrides}"
+        ).fetchall()
         for entity, attribute, value, by, at in rows:
             said = None if value is None else orjson.loads(value)
             by_entity.setdefault(entity, []).append(Override(attribute=attribute, value=said, by=by, at=at))
@@ -159,9 +171,7 @@ def _needs_issues(policy: Policy, *, subject: Subject) -> bool:
     return any(isinstance(criterion, Valid) for criterion in policy.rule_of(subject.name).order)
 
 
-def _ranges(
-    connection: duckdb.DuckDBPyConnection, *, contributions: str, size: int
-) -> list[tuple[int, int]]:
+def _ranges(connection: duckdb.DuckDBPyConnection, *, contributions: str, size: int) -> list[tuple[int, int]]:
     return connection.execute(
         f"""SELECT min(entity), max(entity)
         FROM (SELECT entity, row_number() OVER (ORDER BY entity) AS nth FROM (SELECT DISTINCT entity FROM {contributions}))
@@ -175,7 +185,9 @@ def _load(
 ) -> None:
     paths = ", ".join(f"'$.\"{name}\"'" for name in columns.issue_positions)
     found = f"json_extract_string(nullif(issues, '{{}}'), [{paths}])" if paths else "NULL"
-    numbers = ", ".join(f"({quoted(name)}, {number})" for number, name in enumerate(columns.registries, start=1))
+    numbers = ", ".join(
+        f"({quoted(name)}, {number})" for number, name in enumerate(columns.registries, start=1)
+    )
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE contributing AS
         SELECT c.* EXCLUDE (registry, issues), registry_no, {found} AS found
@@ -184,65 +196,43 @@ def _load(
     )
 
 
-def _summary(statements: list[SubjectSql]) -> str:
-    single = [statement for statement in statements if statement.is_single]
-    rows = "".join(f", {statement.row()}" for statement in single)
-    columns = "".join(f", {statement.summary()}" for statement in single)
-    return f"""CREATE OR REPLACE TEMP TABLE golden_summary AS
-        SELECT entity{columns} FROM (SELECT entity, version{rows} FROM contributing) GROUP BY entity"""
-
-
 def _decide(connection: duckdb.DuckDBPyConnection, *, statement: SubjectSql, overridden: bool) -> None:
-    """Fills the decided table of a subject: entities where values compete or a steward has spoken."""
-    facts = {fact: f"golden_fact_{fact}" for fact in statement.policy.rule_of(statement.name).facts}
-    words, free = None, "golden_claims"
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE golden_claims AS {statement.claims()}")
+    free = "golden_claims"
     if overridden:
-        words = "golden_words_now"
         connection.execute(
-            f"""CREATE OR REPLACE TEMP TABLE {words} AS FROM golden_words
-            WHERE subject = {quoted(statement.name)} AND entity IN (SELECT entity FROM golden_summary)"""
+            f"""CREATE OR REPLACE TEMP TABLE golden_words_now AS FROM golden_words
+            WHERE subject = {quoted(statement.name)} AND entity IN (SELECT entity FROM contributing)"""
         )
-        free = f"(FROM golden_claims ANTI JOIN {words} USING (entity))"
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE golden_claims AS {statement.claims(words=words)}")
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {statement.decided} AS {statement.decisions(free, facts=facts)}"
-    )
-    if words:
-        connection.execute(
-            f"INSERT INTO {statement.decided} {statement.overridden('golden_claims', facts=facts, words=words)}"
-        )
-    if statement.name in statement.policy.facts:
-        connection.execute(
-            f"""CREATE OR REPLACE TEMP TABLE golden_fact_{statement.name} AS
-            SELECT entity, {statement.settled_plain()} AS plain
-            FROM golden_summary LEFT JOIN {statement.decided} USING (entity)"""
-        )
+        free = "(FROM golden_claims ANTI JOIN golden_words_now USING (entity))"
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE {statement.decided} AS {statement.decisions(free)}")
+    if overridden:
+        spoken = statement.overridden("golden_claims", words="golden_words_now")
+        connection.execute(f"INSERT INTO {statement.decided} {spoken}")
 
 
 def _assemble(statements: list[SubjectSql], *, into: str) -> str:
     values: dict[str, str] = {}
     for statement in statements:
-        settled = statement.settled_value()
+        golden = statement.golden_value()
         if statement.subject.is_group:
             for member in statement.subject.members:
-                values[member] = f"""'"{member}":' || json_extract({settled}, '$."{member}"')::VARCHAR"""
+                values[member] = f"""'"{member}":' || json_extract({golden}, '$."{member}"')::VARCHAR"""
         else:
-            values[statement.name] = f"""'"{statement.name}":' || {settled}"""
-    entries = {statement.name: statement.settled_entry() for statement in statements}
+            values[statement.name] = f"""'"{statement.name}":' || {golden}"""
+    entries = {statement.name: statement.entry() for statement in statements}
     joins = " ".join(f"LEFT JOIN {statement.decided} USING (entity)" for statement in statements)
     return f"""
         INSERT INTO {into}
         SELECT entity,
             concat('{{', concat_ws(',', {", ".join(values[name] for name in sorted(values))}), '}}'),
             concat('{{', concat_ws(',', {", ".join(entries[name] for name in sorted(entries))}), '}}')
-        FROM golden_summary {joins}"""
+        FROM (SELECT DISTINCT entity FROM contributing) {joins}"""
 
 
 def _drop(connection: duckdb.DuckDBPyConnection, *, statements: list[SubjectSql]) -> None:
-    tables = ["contributing", "golden_summary", "golden_claims", "golden_words", "golden_words_now"]
-    for statement in statements:
-        tables += [statement.decided, f"golden_fact_{statement.name}"]
-    for table in tables:
+    passing = ("contributing", "golden_claims", "golden_words", "golden_words_now")
+    for table in (*passing, *(statement.decided for statement in statements)):
         connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
 
 

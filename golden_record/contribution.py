@@ -9,12 +9,17 @@ from datetime import UTC, date, datetime
 Value = str | list[str]
 DEFAULT_TRUST = "default"
 
+# Record and version travel packed in 63 bits through the batch executor.
+VERSION_BITS = 20
+RECORD_LIMIT = 2 ** (63 - VERSION_BITS)
+VERSION_LIMIT = 2**VERSION_BITS
+
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
     """One version of one source record.
 
-    `record` is at least 0 and unique within an entity. `issues` names, by attribute, the doubt that the standardiser
+    `record` is unique within an entity, from 0 to below 2**43; `version` from 0 to below 2**20. `issues` names, by attribute, the doubt that the standardiser
     had about the value ("personal_id.structure"). A missing value is an absent attribute; an empty text is missing.
     """
 
@@ -24,6 +29,10 @@ class Contribution:
     observed_on: date | None = None
     attributes: Mapping[str, Value] = field(default_factory=dict)
     issues: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.record < RECORD_LIMIT and 0 <= self.version < VERSION_LIMIT):
+            raise ValueError(f"record {self.record}, version {self.version}: out of range")
 
 
 @dataclass(frozen=True, slots=True)

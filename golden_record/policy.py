@@ -8,7 +8,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -49,7 +57,10 @@ class Rule(BaseModel):
     def facts(self) -> frozenset[str]:
         """Attributes that must be settled before this rule can judge."""
         return frozenset(
-            fact for criterion in self.order if isinstance(criterion, PersonalNumberAgrees) for fact in criterion.facts
+            fact
+            for criterion in self.order
+            if isinstance(criterion, PersonalNumberAgrees)
+            for fact in criterion.facts
         )
 
 
@@ -82,7 +93,9 @@ class Policy(BaseModel):
         return self
 
     def _check_rules_exist(self) -> None:
-        used = {"default": self.default} | {f"attributes.{name}": rule for name, rule in self.attributes.items()}
+        used = {"default": self.default} | {
+            f"attributes.{name}": rule for name, rule in self.attributes.items()
+        }
         used |= {f"groups.{name}": group.rule for name, group in self.groups.items()}
         for place, rule in used.items():
             if rule not in self.rules:
@@ -91,26 +104,25 @@ class Policy(BaseModel):
     def _check_groups(self) -> None:
         owner: dict[str, str] = {}
         for name, group in self.groups.items():
-            if name in self.attributes:
-                raise ValueError(f"groups.{name}: an attribute has the same name")
-            rule = self.rules[group.rule]
-            if rule.keep == "all":
-                raise ValueError(f"groups.{name}: a group comes from one record, the rule {group.rule} keeps all")
-            for criterion in rule.order:
-                if criterion.no_groups:
-                    raise ValueError(f"groups.{name}: {criterion.kind} judges one attribute, not a group")
+            self._check_group_rule(name, rule=group.rule)
             for member in group.members:
                 if member in owner:
                     raise ValueError(f"groups.{name}: {member} is already in the group {owner[member]}")
                 if member in self.attributes:
                     raise ValueError(f"groups.{name}: {member} has a rule of its own")
                 owner[member] = name
-        if clash := sorted(set(self.groups) & set(owner)):
+        if clash := sorted(set(self.groups) & (set(owner) | set(self.attributes))):
             raise ValueError(f"groups.{clash[0]}: an attribute has the same name")
-        for place in ("default", *self.attributes):
-            rule = self.rules[self.default if place == "default" else self.attributes[place]]
-            if any(criterion.only_groups for criterion in rule.order):
-                raise ValueError(f"{place}: the rule counts the members of a group")
+        for place, rule in {"default": self.default, **self.attributes}.items():
+            if any(criterion.only_groups for criterion in self.rules[rule].order):
+                raise ValueError(f"{place}: the rule {rule} counts the members of a group")
+
+    def _check_group_rule(self, group: str, *, rule: str) -> None:
+        if self.rules[rule].keep == "all":
+            raise ValueError(f"groups.{group}: a group comes from one record, the rule {rule} keeps all")
+        for criterion in self.rules[rule].order:
+            if criterion.no_groups:
+                raise ValueError(f"groups.{group}: {criterion.kind} judges one attribute, not a group")
 
     def _check_facts(self) -> None:
         for place, name in {"default": self.default, **self.attributes}.items():
@@ -155,7 +167,9 @@ class Policy(BaseModel):
             for name, group in self.groups.items()
             if present.intersection(group.members)
         ]
-        return sorted(single + grouped, key=lambda subject: (bool(self.rule_of(subject.name).facts), subject.name))
+        return sorted(
+            single + grouped, key=lambda subject: (bool(self.rule_of(subject.name).facts), subject.name)
+        )
 
 
 def load_policy(path: Path) -> Policy:
@@ -172,7 +186,10 @@ def load_policy(path: Path) -> Policy:
     try:
         return Policy.model_validate(document)
     except ValidationError as error:
-        faults = [_told(path, document=document, location=fault["loc"], text=fault["msg"]) for fault in error.errors()]
+        faults = [
+            _told(path, document=document, location=fault["loc"], text=fault["msg"])
+            for fault in error.errors()
+        ]
         raise PolicyError("\n".join(faults)) from error
 
 

@@ -159,7 +159,9 @@ class MostTrusted(ContributionCriterion):
 
     def sql(self, columns: Columns, *, subject: Subject, setting: Setting) -> str:
         trust = setting.trust
-        return _by_registry([1000 - trust.of(registry, names=subject.trusted_as) for registry in columns.registries])
+        return _by_registry(
+            [1000 - trust.of(registry, names=subject.trusted_as) for registry in columns.registries]
+        )
 
 
 class DecayingTrust(ContributionCriterion):
@@ -185,7 +187,9 @@ class DecayingTrust(ContributionCriterion):
         return 1_000_000 - (trust * 1000 * (twice - over) // twice >> min(halvings, 40))
 
     def sql(self, columns: Columns, *, subject: Subject, setting: Setting) -> str:
-        trust = _by_registry([setting.trust.of(registry, names=subject.trusted_as) for registry in columns.registries])
+        trust = _by_registry(
+            [setting.trust.of(registry, names=subject.trusted_as) for registry in columns.registries]
+        )
         age = f"greatest(coalesce(DATE '{setting.as_of.isoformat()}' - observed_on, {self.undated_days}), 0)::BIGINT"
         half, twice = self.half_life_days, 2 * self.half_life_days
         return (
@@ -365,7 +369,7 @@ Criterion = Annotated[
     Field(discriminator="kind"),
 ]
 
-CRITERIA: Mapping[str, type[ContributionCriterion] | type[ValueCriterion]] = {
+CRITERIA: Mapping[str, type[ContributionCriterion | ValueCriterion]] = {
     "valid": Valid,
     "precedence": Precedence,
     "trust": MostTrusted,

@@ -53,9 +53,14 @@ def survive(
     overrides: Iterable[Override] = (),
 ) -> Golden:
     """The order of the contributions does not matter."""
-    words = {name: Word(override=o, values=override_values(policy, override=o)) for name, o in latest(overrides).items()}
+    words = {
+        name: Word(override=o, values=override_values(policy, override=o))
+        for name, o in latest(overrides).items()
+    }
     named = {name for contribution in contributions for name in contribution.attributes}
-    subjects = policy.subjects(named | {attribute for name in words for attribute in policy.attributes_of(name)})
+    subjects = policy.subjects(
+        named | {attribute for name in words for attribute in policy.attributes_of(name)}
+    )
     values: dict[str, Value] = {}
     provenance: dict[str, Decision] = {}
     for subject in subjects:
@@ -92,7 +97,10 @@ def _rank(
     ranked = []
     for value, sayers in says.items():
         support = Support(
-            records=len(sayers), registries=len({sayer.registry for sayer in sayers}), peers=peers, facts=facts
+            records=len(sayers),
+            registries=len({sayer.registry for sayer in sayers}),
+            peers=peers,
+            facts=facts,
         )
 
         def place(sayer: Contribution, value: str = value, support: Support = support) -> tuple[int, ...]:
@@ -131,7 +139,10 @@ def _decide(
         left = ranked[count:]
         chosen = [candidate.value for candidate in ranked[:count]]
         sources = [Source(agree=c.agree, record=c.record, version=c.version) for c in ranked[:count]]
-        lost_by = [_separating(rule, winner=ranked[count - 1], other=other) for other in left[: policy.runners_up or 1]]
+        lost_by = [
+            _separating(rule, winner=ranked[count - 1], other=other)
+            for other in left[: policy.runners_up or 1]
+        ]
         criterion = lost_by[0] if lost_by else UNCONTESTED
     else:
         chosen = list(word.values)
@@ -171,7 +182,9 @@ def _separating(rule: Rule, *, winner: Ranked, other: Ranked) -> str:
 
 def latest(overrides: Iterable[Override]) -> dict[str, Override]:
     """By attribute or group; of two words at one instant the later author in order of name holds."""
-    in_order = sorted(overrides, key=lambda override: (override.stamp, override.by, canonical_json(override.value)))
+    in_order = sorted(
+        overrides, key=lambda override: (override.stamp, override.by, canonical_json(override.value))
+    )
     return {override.attribute: override for override in in_order}
 
 
@@ -188,7 +201,12 @@ def override_values(policy: Policy, *, override: Override) -> list[str]:
         return []
     if name in policy.groups:
         members = policy.groups[name].members
-        if isinstance(said, Mapping) and said and said.keys() <= set(members) and all(map(_is_text, said.values())):
+        if (
+            isinstance(said, Mapping)
+            and said
+            and said.keys() <= set(members)
+            and all(map(_is_text, said.values()))
+        ):
             return [canonical_json(dict(said)).decode()]
         raise OverrideError(f"{name}: a group takes a mapping of some of {', '.join(members)} to text")
     if policy.rule_of(name).keep == "all":

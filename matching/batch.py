@@ -94,7 +94,7 @@ def _register_frequencies(
 
 def _conflict_sql(trained: TrainedModel) -> str:
     cases = [
-        f"WHEN {' AND '.join(f'gamma_{name} = 0' for name in conflict.disagree)} THEN '{conflict.name}'"
+        f"WHEN {' AND '.join(f'mw_{name} <= {conflict.at_most}' for name in conflict.disagree)} THEN '{conflict.name}'"
         for conflict in trained.declaration.conflicts
     ]
     return f"CASE {' '.join(cases)} END" if cases else "NULL"

@@ -85,10 +85,12 @@ class Thresholds(_Declared):
 
 
 class Conflict(_Declared):
-    """A pair whose comparisons all stand at the level `otherwise` is never linked, whatever numbers it shares."""
+    """A pair against which all these comparisons speak is never linked, whatever numbers it shares."""
 
     name: str
     disagree: list[str] = Field(min_length=1)
+    at_most: float = Field(-2.0, lt=0)
+    """Bits: a comparison speaks against the pair from this weight down."""
     vi: str
     en: str
 
@@ -150,7 +152,7 @@ def splink_settings(model: Model) -> dict[str, Any]:
         "comparisons": [_splink_comparison(comparison) for comparison in model.comparisons],
         "blocking_rules_to_generate_predictions": [],
         "retain_matching_columns": False,
-        # keeps the level of each comparison beside the weight: conflicts are read from it
+        # keeps the weight of each comparison beside the sum: conflicts are read from it
         "retain_intermediate_calculation_columns": True,
     }
 

@@ -7,36 +7,74 @@ from typing import TYPE_CHECKING
 
 from matching.standardise.letters import fold
 from matching.standardise.text import tidy
+from matching.standardise.unit_names import name_keys, province_keys
 from matching.standardise.unit_search import Names
-from matching.standardise.units import Units, name_key, province_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_SEPARATOR = re.compile(r"\s*[,;\n|]+\s*|\s+[-–]\s+|\.\s+(?=[^\W\d_]{2})")
-_KIND_AHEAD = re.compile(
-    r"(?<!\bthị)(?<!\bthi)\s+(?=(?:phường|xã(?! hội)|thị trấn|huyện|quận|thị xã|thành phố|tỉnh(?! lộ)|đặc khu|phuong|xa|thi tran|huyen|quan|thi xa|"
-    r"thanh pho|tinh(?! lo)|dac khu|tp|tx|tt)\b)|\s+(?=(?:[pqhxt]\.|[pq]\s?\d))",
+    from matching.standardise.units import Units
+
+_SEPARATOR = re.compile(r"\s*[,;\n|]+\s*|\.\s+(?=[^\W\d_]{2})")
+_DASH = re.compile(r"\s+[-–]\s+")
+_ABBREVIATION = re.compile(r"\b(tp|tx|tt|[pqhxt])\.\s+(?=\w)", re.IGNORECASE)
+_SHORT_KIND = r"(?:tp|tx|tt)\b|[pqhxt]\.|[pq]\s?\d"
+_MARKED_KIND = re.compile(
+    rf"\s+(?=(?:phường|xã(?! hội)|thị trấn|huyện|quận|thị xã|thành phố|tỉnh(?! lộ)|đặc khu)\b|{_SHORT_KIND})",
+    re.IGNORECASE,
+)
+_PLAIN_KIND = re.compile(
+    rf"\s+(?=(?:phuong|xa(?! hoi)|thi tran|huyen|quan|thi xa|thanh pho|tinh(?! lo)|dac khu)\b|{_SHORT_KIND})",
+    re.IGNORECASE,
+)
+_ONLY_KIND = re.compile(
+    r"(?:ph[ưu][ờo]ng|x[ãa]|th[ịi]|th[ịi] x[ãa]|huy[ệe]n|qu[ậa]n|t[ỉi]nh|tp|tx|tt|th[àa]nh ph[ốo])\.?",
     re.IGNORECASE,
 )
 _COUNTRY = frozenset({"vietnam", "vn"})
 _COMMUNE_KINDS = frozenset({"xa", "phuong", "thi tran", "dac khu"})
 _DISTRICT_KINDS = frozenset({"huyen", "quan", "thi xa"})
-_LONGEST_NAME = 5
+_LONGEST_NAME = 7
 
 
 def segments(text: str, units: Units) -> list[str]:
-    """The parts of an address from the smallest to the largest, the country left out.
-
-    'Bà Rịa - Vũng Tàu' and 'TP. Hồ Chí Minh' stay whole.
-    """
-    joined = re.sub(r"(b[àa] r[ịi]a)\s*[-–]\s*(v[ũu]ng t[àa]u)", r"\1 \2", tidy(text), flags=re.IGNORECASE)
-    joined = re.sub(r"\b(tp|tx|tt|[pqhxt])\.\s+(?=\w)", r"\1.", joined, flags=re.IGNORECASE)
-    parts = [piece for part in _SEPARATOR.split(joined) for piece in _KIND_AHEAD.split(part)]
-    parts = [part for part in (tidy(part).strip(" .,-") for part in parts) if part]
+    """The parts of an address from the smallest to the largest, the country left out."""
+    joined = _ABBREVIATION.sub(r"\1.", tidy(text))
+    parts = _SEPARATOR.split(joined)
+    if len(parts) == 1:
+        parts = _cut_at_dashes(joined, units)
+    ahead = _PLAIN_KIND if joined.isascii() else _MARKED_KIND
+    parts = [piece for part in parts for piece in _kinds_kept(ahead.split(part))]
+    parts = [part for part in (part.strip(" .,-") for part in parts) if part]
     while parts and fold(parts[-1]).replace(" ", "") in _COUNTRY:
         parts.pop()
     return [*parts[:-1], *_by_names(parts[-1], units)] if parts else []
+
+
+def _cut_at_dashes(text: str, units: Units) -> list[str]:
+    """Dashes separate parts, but also stand inside names (Bà Rịa - Vũng Tàu)."""
+    parts: list[str] = []
+    for piece in _DASH.split(text):
+        whole = f"{parts[-1]} - {piece}" if parts else piece
+        if parts and any(key in units.names[level] for level in units.names for key, _ in name_keys(whole)):
+            parts[-1] = whole
+        else:
+            parts.append(piece)
+    return parts
+
+
+def _kinds_kept(pieces: list[str]) -> list[str]:
+    """A kind word alone belongs to the next piece (Xa | Phuong Lau), at the end to the one before (Tinh Ha | Tinh)."""
+    kept: list[str] = []
+    for piece in pieces:
+        if kept and _ONLY_KIND.fullmatch(kept[-1]):
+            kept[-1] += " " + piece
+        else:
+            kept.append(piece)
+    if len(kept) > 1 and _ONLY_KIND.fullmatch(kept[-1]):
+        last = kept.pop()
+        kept[-1] += " " + last
+    return kept
 
 
 def _by_names(text: str, units: Units) -> list[str]:
@@ -44,14 +82,10 @@ def _by_names(text: str, units: Units) -> list[str]:
     words = text.split()
     found: list[str] = []
     places: list[str] = []
-    for tables in (units.provinces.values(), None, None):
+    for level in range(3):
         for length in range(min(_LONGEST_NAME, len(words)), 0, -1):
             tail = " ".join(words[-length:])
-            codes = (
-                _named(units, tail, places)
-                if tables is None
-                else [t[province_key(tail)] for t in tables if province_key(tail) in t]
-            )
+            codes = _named(units, tail, places) if level else _provinces_named(units, tail)
             if codes:
                 found.insert(0, tail)
                 words, places = words[:-length], codes
@@ -59,19 +93,20 @@ def _by_names(text: str, units: Units) -> list[str]:
     return ([" ".join(words)] if words else []) + found
 
 
+def _provinces_named(units: Units, name: str) -> list[str]:
+    keys = province_keys(name)
+    return [table[key] for table in units.provinces.values() for key in keys if key in table]
+
+
 def _named(units: Units, name: str, places: list[str]) -> list[str]:
-    key, _ = name_key(name)
-    return [
-        c
-        for place in places
-        for table in (units.districts, units.communes)
-        for c in table.get(place, {}).get(key, ())
-    ]
+    keys = [key for key, _ in name_keys(name)]
+    tables = [index.get(place, {}) for place in places for index in (units.districts, units.communes)]
+    return [code for table in tables for key in keys for code in table.get(key, ())]
 
 
-def readings(parts: tuple[str, ...]) -> Iterator[tuple[Names, int]]:
+def readings(parts: tuple[str, ...], units: Units) -> Iterator[tuple[Names, int]]:
     """Ways to read the last parts as units, and how many parts each uses; kind words rule out the impossible ones."""
-    kinds = [name_key(part)[1] for part in parts]
+    kinds = [_kind(part, units) for part in parts]
     shapes = (
         ("commune", "district", "province"),
         ("commune", "province"),
@@ -87,6 +122,13 @@ def readings(parts: tuple[str, ...]) -> Iterator[tuple[Names, int]]:
                 Names(tail.get("commune", ""), tail.get("district", ""), tail.get("province", "")),
                 len(shape),
             )
+
+
+def _kind(part: str, units: Units) -> str:
+    """The kind written; '' where the word may as well belong to the name."""
+    keys = name_keys(part)
+    whole_is_a_name = len(keys) > 1 and any(keys[0].key in table for table in units.names.values())
+    return "" if whole_is_a_name else keys[-1].kind
 
 
 def _may_be(level: str, kind: str) -> bool:

@@ -13,12 +13,14 @@ import pyarrow.compute as pc
 
 from matching.standardise.address_text import readings, segments
 from matching.standardise.text import parse_text, tidy
+from matching.standardise.unit_names import name_keys
 from matching.standardise.unit_search import Match, Names, search
-from matching.standardise.units import LEGACY, NOW, REFORM, Unit, Units, name_key
+from matching.standardise.units import LEGACY, NOW, REFORM, Unit, Units
 
 _REFORM_DAY = dt.date.fromisoformat(REFORM)
 _OLD_FIRST, _NEW_FIRST = LEGACY + NOW, NOW + LEGACY
-_LONGEST_NAME = 5
+_LONGEST_NAME = 7
+_PER_PART = 0.2  # a reading that explains one part more may be that much worse
 _COLUMNS = ("street", "commune", "district", "province", "text", "commune_code")
 RESULT_SCHEMA = pa.schema([(name, pa.string()) for name in ("unit", "level", "province", "street", "issue")])
 
@@ -61,9 +63,7 @@ def resolve(
     if commune_code is not None and (unit := _by_official_code(units, tidy(commune_code), era)) is not None:
         return _resolved(units, Match(unit, 1.0, None), line or None, era)
     if any(written):
-        return _resolved(
-            units, search(units, written, _order(era, district=bool(written.district))), line or None, era
-        )
+        return _resolved(units, _search(units, written, era), line or None, era)
     whole = _said(text)
     if not whole:
         return _resolved(units, None, line or None, era, given=commune_code is not None)
@@ -87,9 +87,10 @@ def _era(as_of: dt.date | None) -> str | None:
     return NOW if as_of >= _REFORM_DAY else LEGACY
 
 
-def _order(era: str | None, *, district: bool) -> str:
+def _search(units: Units, names: Names, era: str | None) -> Match | None:
     """Districts ended with the reform: an address that names one is read in the old vocabulary first."""
-    return _OLD_FIRST if district or era == LEGACY else _NEW_FIRST
+    order = _OLD_FIRST if names.district or era == LEGACY else _NEW_FIRST
+    return search(units, names, order, order if era is None else order[0])
 
 
 def _by_official_code(units: Units, code: str, era: str | None) -> Unit | None:
@@ -110,13 +111,17 @@ def _by_official_code(units: Units, code: str, era: str | None) -> Unit | None:
 @lru_cache(maxsize=1 << 17)
 def _read_tail(units: Units, parts: tuple[str, ...], era: str | None) -> tuple[Match | None, int]:
     best: tuple[Match | None, int] = (None, 0)
-    for names, used in readings(parts):
-        match = search(units, names, _order(era, district=bool(names.district)))
+    highest = (-1, 0.0)
+    for names, used in readings(parts, units):
+        match = _search(units, names, era)
         if match is None:
             continue
         if match.unit.level == "commune" and match.issue is None and match.score == 1.0:
             return match, used
-        if best[0] is None or match.rank > best[0].rank:
+        level, score = match.rank
+        rank = level, score + _PER_PART * used
+        if rank > highest:
+            highest = rank
             # a part that named no unit belongs to the street
             best = match, used - (match.issue == "unit.commune_unknown")
     return best
@@ -126,7 +131,8 @@ def _commune_at_end(units: Units, part: str, match: Match) -> tuple[Match, str]:
     """'12 Lê Lợi Bến Nghé' in a known district: the commune its last words name, and what is left of it."""
     words = part.split()
     for start in range(max(0, len(words) - _LONGEST_NAME), len(words)):
-        codes = units.communes.get(match.unit.code, {}).get(name_key(" ".join(words[start:]))[0], ())
+        table = units.communes.get(match.unit.code, {})
+        codes = next((table[key] for key, _ in name_keys(" ".join(words[start:])) if key in table), ())
         if len(codes) == 1:
             return Match(units.by_code[codes[0]], match.score, None), " ".join(words[:start])
     return match, part

@@ -56,6 +56,7 @@ _LETTERS_ONLY = re.compile(r"[^\w' \-]|_")
 _PREFIX_GAP = re.compile(r"\b([HYKhyk])\s*'\s*(?=\w)")
 _STRAY_APOSTROPHE = re.compile(r"(?<!\w)'|'(?!\w)")
 _HYPHENS = re.compile(r"\s*-+\s*")
+_MOST_ROUNDS = 5
 _DIGITS = re.compile(r"\d+")
 
 
@@ -126,7 +127,12 @@ def canonical_name(raw: str, *, options: Options = NO_OPTIONS) -> Parsed:
         words = [_word(word) for word in raw.split()]
         if all(certain for _, certain in words):
             return Parsed(" ".join([word for word, _ in words]))
-    return _examined(raw)
+    parsed = _examined(raw)
+    for _ in range(_MOST_ROUNDS):  # what one repair uncovers, the next may see ('0. Con bà Lan')
+        if parsed.value is None or (again := _examined(parsed.value)).value == parsed.value:
+            break
+        parsed = Parsed(again.value, again.issue if again.value is None else parsed.issue or again.issue)
+    return parsed
 
 
 def _examined(raw: str) -> Parsed:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from matching.standardise.units import LEGACY, NOW, Unit, Units, marked_name, name_key, province_key
+from matching.standardise.unit_names import NameKey, marked_name, misspelt_kind_key, name_keys, province_keys
+from matching.standardise.units import LEGACY, NOW, Unit, Units
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _SHORTEST_FUZZY = 4
 _LONG = 8
@@ -38,14 +39,17 @@ class Match(NamedTuple):
 
 _FUZZY_COST = 0.15
 _WIDER_COST = 0.05  # a parent missing or not the one written
+_DISTRICT_IGNORED_COST = 0.15  # a unit of today, which has no district, though one is written
 
 
 @lru_cache(maxsize=1 << 17)
-def search(units: Units, names: Names, vocabularies: str) -> Match | None:
-    """The best unit over the vocabularies in order of preference ('LN' or 'NL'): exact names first, then close ones."""
+def search(units: Units, names: Names, vocabularies: str, close_in: str) -> Match | None:
+    """The best unit over `vocabularies` in order of preference ('LN' or 'NL'): exact names in each, then close ones in
+    those of `close_in`.
+    """
     best: Match | None = None
-    for fuzzy in (False, True):
-        for vocabulary in vocabularies:
+    for fuzzy, tried in ((False, vocabularies), (True, close_in)):
+        for vocabulary in tried:
             match = _search_one(units, names, vocabulary, fuzzy=fuzzy)
             if match is not None and (best is None or match.rank > best.rank):
                 best = match
@@ -61,7 +65,7 @@ def _search_one(units: Units, names: Names, vocabulary: str, *, fuzzy: bool) -> 
     if names.province and not provinces:
         return None
     if vocabulary == NOW:
-        score = province_score - (_WIDER_COST if names.district else 0)
+        score = province_score - (_DISTRICT_IGNORED_COST if names.district else 0)
         return _commune_in(units, names, provinces, score, fuzzy=fuzzy) or _parent(
             units, names, provinces, score
         )
@@ -72,7 +76,11 @@ def _search_one(units: Units, names: Names, vocabulary: str, *, fuzzy: bool) -> 
     if names.commune and provinces:
         wider = _commune_in(units, names, provinces, province_score - _WIDER_COST, fuzzy=fuzzy)
         if wider is not None:
-            return wider._replace(issue=wider.issue or "unit.district_mismatch") if districts else wider
+            if names.district:
+                return wider._replace(
+                    score=wider.score - _WIDER_COST, issue=wider.issue or "unit.district_mismatch"
+                )
+            return wider
     return _parent(units, names, districts or provinces, province_score)
 
 
@@ -81,11 +89,11 @@ def _provinces(units: Units, text: str, vocabulary: str, *, fuzzy: bool) -> tupl
     """Candidate provinces; the old ones that became the one written, or the new one of an old name, come after it."""
     if not text:
         return (), 1.0
-    key = province_key(text)
+    keys = province_keys(text)
     score = 1.0
-    found = {v: units.provinces[v].get(key) for v in (LEGACY, NOW)}
+    found = {v: _first(units.provinces[v], keys) for v in (LEGACY, NOW)}
     if fuzzy and not any(found.values()):
-        close = _closest(key, tuple(chain(units.provinces[LEGACY], units.provinces[NOW])))
+        close = _closest(keys[-1], tuple(chain(units.provinces[LEGACY], units.provinces[NOW])))
         found = {v: units.provinces[v].get(close) for v in (LEGACY, NOW)} if close else found
         score -= _FUZZY_COST
     if vocabulary == LEGACY:
@@ -104,20 +112,34 @@ def _provinces(units: Units, text: str, vocabulary: str, *, fuzzy: bool) -> tupl
 def _districts(units: Units, text: str, provinces: tuple[str, ...], *, fuzzy: bool) -> tuple[str, ...]:
     if not text:
         return ()
-    key, kind = name_key(text)
     if not provinces:
-        return _by_kind_and_marks(units, units.names["Ld"].get(key, ()), kind, text)
-    for province in provinces:
-        codes = units.districts.get(province, {}).get(key, ())
-        if codes:
-            return _by_kind_and_marks(units, codes, kind, text)
-    if fuzzy:
-        for province in provinces:
-            table = units.districts.get(province, {})
-            close = _closest(key, tuple(table))
-            if close is not None:
-                return _by_kind_and_marks(units, table[close], kind, text)
-    return ()
+        return next(filter(None, _exact(units, units.names["Ld"], text)), ())
+    tables = [units.districts.get(province, {}) for province in provinces]
+    for table in tables:
+        for codes in _exact(units, table, text):
+            return codes
+    return next((codes for table in tables for codes in _close(units, table, text)), ()) if fuzzy else ()
+
+
+def _first(table: Mapping[str, str], keys: Iterable[str]) -> str | None:
+    return next((table[key] for key in keys if key in table), None)
+
+
+def _exact(units: Units, table: Mapping[str, tuple[str, ...]], text: str) -> Iterator[tuple[str, ...]]:
+    for name in name_keys(text):
+        if name.key in table:
+            yield _by_marks_and_kind(units, table[name.key], name, text)
+
+
+def _close(units: Units, table: Mapping[str, tuple[str, ...]], text: str) -> Iterator[tuple[str, ...]]:
+    """Units whose name is nearly the one written, or follows a kind word misspelt."""
+    misspelt = misspelt_kind_key(text)
+    if misspelt is not None and misspelt.key in table:
+        yield _by_marks_and_kind(units, table[misspelt.key], misspelt, text)
+    for name in reversed(name_keys(text)):
+        close = _closest(name.key, tuple(table))
+        if close is not None:
+            yield _by_marks_and_kind(units, table[close], name, text)
 
 
 def _commune_in(
@@ -126,20 +148,16 @@ def _commune_in(
     """A commune of one of the places; without places, one whose name is unique in the country is not believed."""
     if not names.commune:
         return _only_commune(units, places, score)
-    key, kind = name_key(names.commune)
-    for place in places:
-        codes = _by_kind_and_marks(units, units.communes.get(place, {}).get(key, ()), kind, names.commune)
-        if len(codes) == 1:
-            return Match(units.by_code[codes[0]], score, None)
-        if codes:
-            return _common_parent(units, codes, score)
-    if not fuzzy:
-        return None
-    for place in places:
-        table = units.communes.get(place, {})
-        close = _closest(key, tuple(table))
-        if close is not None:
-            codes = _by_kind_and_marks(units, table[close], kind, names.commune)
+    tables = [units.communes.get(place, {}) for place in places]
+    for table in tables:
+        for codes in _exact(units, table, names.commune):
+            return (
+                Match(units.by_code[codes[0]], score, None)
+                if len(codes) == 1
+                else _common_parent(units, codes, score)
+            )
+    for table in tables if fuzzy else ():
+        for codes in _close(units, table, names.commune):
             if len(codes) == 1:
                 return Match(units.by_code[codes[0]], score - _FUZZY_COST, "unit.fuzzy")
     return None
@@ -169,14 +187,14 @@ def _parent(units: Units, names: Names, places: Sequence[str], score: float) -> 
     )
 
 
-def _by_kind_and_marks(units: Units, codes: Iterable[str], kind: str, text: str) -> tuple[str, ...]:
-    """The candidates that agree in kind and marks, as far as these tell them apart."""
+def _by_marks_and_kind(units: Units, codes: Iterable[str], name: NameKey, text: str) -> tuple[str, ...]:
+    """The candidates that agree in marks and kind, as far as these tell them apart."""
     left = list(codes)
     if len(left) > 1:
         written = marked_name(text)
         left = [code for code in left if _same_marks(units.by_code[code], written)] or left
-    if len(left) > 1 and kind:
-        left = [code for code in left if units.by_code[code].kind == kind] or left
+    if len(left) > 1 and name.kind:
+        left = [code for code in left if units.by_code[code].kind == name.kind] or left
     return tuple(left)
 
 

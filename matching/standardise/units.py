@@ -8,14 +8,13 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from matching.standardise.letters import fold
 from matching.standardise.parsed import MISSING, NO_OPTIONS, Options, Parsed
 from matching.standardise.reference import read_table
-from matching.standardise.syllables import standard_syllable
 from matching.standardise.text import says_nothing, tidy
+from matching.standardise.unit_names import marked_name, name_keys, province_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,24 +23,6 @@ if TYPE_CHECKING:
 LEGACY, NOW = "L", "N"
 REFORM = "2025-07-01"
 _CODE = re.compile(r"[LN](?:\d{5}|\d{2,3})")
-
-# Folded kind words as offices write them, longest first; the value is the kind of units.csv, folded.
-KIND_WORDS: Mapping[str, str] = {
-    "thanh pho": "thanh pho", "thi tran": "thi tran", "thi xa": "thi xa", "huyen dao": "huyen", "dac khu": "dac khu", "phuong": "phuong",
-    "huyen": "huyen", "quan": "quan", "tinh": "tinh", "xa": "xa", "tp": "thanh pho", "tt": "thi tran", "tx": "thi xa",
-    "ph": "phuong", "p": "phuong", "q": "quan", "h": "huyen", "x": "xa", "t": "tinh", "f": "phuong",
-}  # fmt: skip
-_KIND = re.compile(
-    r"^(thanh pho|thi tran|thi xa|dac khu|huyen dao|phuong|huyen|quan|tinh|xa|tp|tt|tx|ph|p|q|h|x|t|f)\b ?(?=.)"
-)
-_WORD = re.compile(r"\w+")
-_KIND_AND_NUMBER = re.compile(r"^(phuong|quan|ph|p|q|f)(\d+)$")
-# Keys of what people write instead of a province's name.
-_OTHER_NAMES = {
-    "hcm": "hochiminh", "hcmc": "hochiminh", "saigon": "hochiminh", "sg": "hochiminh", "hn": "hanoi", "hp": "haiphong",
-    "brvt": "bariavungtau", "vungtau": "bariavungtau", "thuathienhue": "hue", "tthue": "hue", "daclac": "daklak",
-    "daclak": "daklak", "daklac": "daklak", "darlac": "daklak", "dacnong": "daknong", "quangnamdanang": "quangnam",
-}  # fmt: skip
 
 
 class Unit(NamedTuple):
@@ -52,33 +33,6 @@ class Unit(NamedTuple):
     marked: str  # see marked_name; with its kind word
     parent: str
     province: str
-
-
-@lru_cache(maxsize=1 << 16)
-def name_key(text: str) -> tuple[str, str]:
-    """(key without kind word, folded kind or '') of the name of a unit: 'P.01' -> ('1', 'phuong'), 'Xã Tân Kỳ' -> ('tanki', 'xa').
-
-    A key has no blanks, since they are often lost or misplaced (Đắk Lắk, Đăklăk).
-    """
-    key = fold(text)
-    if (joined := _KIND_AND_NUMBER.match(key)) is not None:
-        return str(int(joined[2])), KIND_WORDS[joined[1]]
-    match = _KIND.match(key)
-    kind = ""
-    if match is not None:
-        kind, key = KIND_WORDS[match[1]], key[match.end() :]
-    key = key.replace(" ", "")
-    return (str(int(key)) if key.isdecimal() else key), kind
-
-
-def province_key(text: str) -> str:
-    key, _ = name_key(text)
-    return _OTHER_NAMES.get(key.removeprefix("tp"), key)
-
-
-def marked_name(text: str) -> str:
-    """Lower case with every mark, tones at their place: tells Tân Thành from Tân Thạnh, whose keys are equal."""
-    return " ".join(standard_syllable(word) or word for word in _WORD.findall(tidy(text).lower()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,7 +60,7 @@ class Units:
         communes: dict[str, dict[str, list[str]]] = {}
         names: dict[str, dict[str, list[str]]] = {}
         for unit in units.values():
-            key = province_key(unit.name) if unit.level == "province" else name_key(unit.name)[0]
+            key = province_keys(unit.name)[0] if unit.level == "province" else name_keys(unit.name)[0].key
             _add(names, unit.code[0] + unit.level[0], key, unit.code)
             if unit.level == "province":
                 provinces[unit.code[0]][key] = unit.code
@@ -146,7 +100,7 @@ class Units:
 
 
 def _unit(row: Mapping[str, str]) -> Unit:
-    _, kind = name_key(row["name"])
+    kind = name_keys(row["name"])[0].kind
     return Unit(
         row["code"],
         row["level"],

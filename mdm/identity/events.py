@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 class EventKind(StrEnum):
     BATCH_LANDED = "batch.landed"
+    QUARANTINE_RESOLVED = "quarantine.resolved"
     ENTITY_FORMED = "entity.formed"
     RECORDS_LINKED = "records.linked"
     RECORDS_DETACHED = "records.detached"

@@ -76,7 +76,7 @@ class Workspace:
         for rows in self._in_ranges(query, "r.record_id", _FEATURES):
             self.connection.register("incoming", rows)
             self.connection.execute(
-                f"INSERT INTO {kind} SELECT record_id, registry, UNNEST(json_transform(features, '{structure}')) FROM incoming"
+                f"INSERT INTO {kind} BY NAME SELECT record_id, registry, UNNEST(json_transform(features, '{structure}')) FROM incoming"
             )
             self.connection.unregister("incoming")
         return int(self.connection.execute(f"SELECT COUNT(*) FROM {kind}").fetchall()[0][0])
@@ -100,8 +100,8 @@ class Workspace:
             self.connection.register("incoming", rows)
             self.connection.execute(
                 f"""
-                INSERT INTO {into}
-                SELECT entity, record, version, registry, CAST(observed_on AS DATE), issues, UNNEST(json_transform(attributes, '{structure}'))
+                INSERT INTO {into} BY NAME
+                SELECT entity, record, version, registry, CAST(observed_on AS DATE) AS observed_on, issues, UNNEST(json_transform(attributes, '{structure}'))
                 FROM incoming
                 """
             )

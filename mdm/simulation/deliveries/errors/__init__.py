@@ -1,0 +1,1 @@
+"""What clerks and machines do to names, dates and numbers."""
