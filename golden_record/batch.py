@@ -1,25 +1,28 @@
 """The golden records of all entities in DuckDB, equal byte for byte to `golden_record.survivorship`.
 
 Entities are worked through in ranges, so that memory follows the size of a range and not of the country. Within a
-range each subject takes two statements: its distinct values with their best contributions, and the decision.
+range each subject takes two statements: its distinct values with their best contributions, and the decision. What was
+measured, and what was left for it, stands in docs/decisions (golden executor).
 """
 
 from __future__ import annotations
 
 import re
-from datetime import date
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
-import duckdb
 import orjson
 import pyarrow as pa
 
 from golden_record.contribution import RECORD_LIMIT, VERSION_LIMIT, Override, Trust
-from golden_record.policy import Policy
 from golden_record.provenance import canonical_json
 from golden_record.rules import Columns, Setting, Subject, Valid, quoted
 from golden_record.statements import SubjectSql
 from golden_record.survivorship import latest, override_values
+
+if TYPE_CHECKING:
+    import duckdb
+    from golden_record.policy import Policy
+    from datetime import date
 
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
 _WORDS = pa.schema(
@@ -57,8 +60,8 @@ def survive_all(
         connection: where the tables are; temporary tables of its own are dropped at the end.
         policy: the survivorship policy.
         contributions: entity BIGINT, record BIGINT (unique within the entity, 0 to below 2**43), version INTEGER (0 to
-            below 2**20), registry VARCHAR, observed_on DATE, issues (JSON object by attribute, or null), and a column an attribute, VARCHAR or
-            VARCHAR[]. Every other column is taken for an attribute; attributes without a column are missing.
+            below 2**20), registry VARCHAR, observed_on DATE, issues (JSON object by attribute, or null), and a column
+            for each attribute, VARCHAR or VARCHAR[]. Attributes without a column are missing.
         trust: registry VARCHAR, attribute VARCHAR ("default" for those not named), trust DOUBLE from 0 to 1.
         as_of: the day from which the age of a record is counted.
         into: replaced if it exists.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, TYPE_CHECKING
 
 from golden_record.provenance import OVERRIDE, TIE_BREAK, UNCONTESTED, Decision, Golden
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Language = Literal["vi", "en"]
 

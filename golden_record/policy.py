@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TYPE_CHECKING
 
 from pydantic import (
     BaseModel,
@@ -23,6 +22,9 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from golden_record.provenance import canonical_json
 from golden_record.rules import Criterion, PersonalNumberAgrees, Subject, criterion_fields
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 import orjson
 
-from golden_record.contribution import Value
+
+if TYPE_CHECKING:
+    from golden_record.contribution import Value
+    from collections.abc import Mapping
 
 # What decided when no criterion of the rule did.
 UNCONTESTED = "uncontested"

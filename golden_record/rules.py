@@ -12,12 +12,14 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TYPE_CHECKING
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from golden_record.contribution import Contribution, Trust
+
+if TYPE_CHECKING:
+    from golden_record.contribution import Contribution, Trust
 
 _DAY_ZERO = date(1900, 1, 1)
 _LAST_DAY = 2**17 - 2
@@ -399,5 +401,4 @@ def criterion_fields(written: Any) -> Any:
 
 
 def quoted(text: str) -> str:
-    """A SQL text literal."""
     return "'" + text.replace("'", "''") + "'"

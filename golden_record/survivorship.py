@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import orjson
 
-from golden_record.contribution import Contribution, Override, Value
-from golden_record.policy import Policy, Rule
 from golden_record.provenance import (
     OVERRIDE,
     TIE_BREAK,
@@ -20,6 +18,11 @@ from golden_record.provenance import (
     canonical_json,
 )
 from golden_record.rules import ContributionCriterion, Setting, Subject, Support
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from golden_record.policy import Policy, Rule
+    from golden_record.contribution import Contribution, Override, Value
 
 
 class OverrideError(ValueError):

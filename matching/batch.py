@@ -46,7 +46,9 @@ def score_pairs(
     for column in model.term_frequency_columns:
         _register_frequencies(connection, api, linker, trained, column, records=records)
     total = connection.execute(f"SELECT COUNT(*) FROM {pairs}").fetchall()[0][0]
-    connection.execute(f"CREATE OR REPLACE TABLE {into} (record_l BIGINT, record_r BIGINT, weight DOUBLE, conflict VARCHAR)")
+    connection.execute(
+        f"CREATE OR REPLACE TABLE {into} (record_l BIGINT, record_r BIGINT, weight DOUBLE, conflict VARCHAR)"
+    )
     slices = max(1, math.ceil(total / _PAIRS_AT_ONCE))
     for number in range(slices):
         name = f"pair_slice_{number}"
@@ -70,12 +72,18 @@ def score_pairs(
         if progress:
             progress((number + 1) / slices)
     edges, conflicts = connection.execute(f"SELECT COUNT(*), COUNT(conflict) FROM {into}").fetchall()[0]
-    linker.table_management.invalidate_cache()
+    linker.table_management.invalidate_cache()  # type: ignore[no-untyped-call]
     return Scored(pairs=total, edges=edges, conflicts=conflicts)
 
 
 def _register_frequencies(
-    connection: duckdb.DuckDBPyConnection, api: DuckDBAPI, linker: Linker, trained: TrainedModel, column: str, *, records: str
+    connection: duckdb.DuckDBPyConnection,
+    api: DuckDBAPI,
+    linker: Linker,
+    trained: TrainedModel,
+    column: str,
+    *,
+    records: str,
 ) -> None:
     """Frequencies for the values at hand: those of the artefact, and its floor for values that it does not know."""
     known = f"tf_known_{column}"

@@ -75,7 +75,9 @@ def _keys_sql(rule: BlockingRule, position: int, records: str, types: Mapping[st
     )
 
 
-def make_pairs(connection: duckdb.DuckDBPyConnection, model: Model, *, keys: str, into: str) -> list[RuleReport]:
+def make_pairs(
+    connection: duckdb.DuckDBPyConnection, model: Model, *, keys: str, into: str
+) -> list[RuleReport]:
     """Table `into`: join_key_l < join_key_r, each pair once."""
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE block AS SELECT rule, key, COUNT(*) AS size FROM {keys} GROUP BY ALL HAVING COUNT(*) > 1"

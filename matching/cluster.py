@@ -68,13 +68,15 @@ def cluster(record: Ids, edges: Edges, *, exclusions: list[Exclusion]) -> Cluste
     refused: list[Refused] = []
     if len(broken):
         inside = np.isin(component[left], broken)
-        component, refused = _refine(record, component, left[inside], right[inside], edges.weight[inside], exclusions)
+        places = Edges(left[inside], right[inside], edges.weight[inside])
+        component, refused = _refine(record, component, places, exclusions)
     return Clusters(record=record, cluster=_named(record, component), refused=refused)
 
 
 def _components(size: int, left: Ids, right: Ids) -> Ids:
     graph = coo_array((np.ones(len(left), dtype=np.int8), (left, right)), shape=(size, size))
-    return connected_components(graph, directed=False)[1].astype(np.int64)
+    found: Ids = connected_components(graph, directed=False)[1].astype(np.int64)
+    return found
 
 
 def _broken(component: Ids, exclusions: list[Exclusion]) -> Ids:
@@ -89,13 +91,15 @@ def _broken(component: Ids, exclusions: list[Exclusion]) -> Ids:
 
 
 def _refine(
-    record: Ids, component: Ids, left: Ids, right: Ids, weight: NDArray[np.float64], exclusions: list[Exclusion]
+    record: Ids, component: Ids, edges: Edges, exclusions: list[Exclusion]
 ) -> tuple[Ids, list[Refused]]:
-    """Joins again edge by edge, strongest first, leaving out what would put one label twice into a cluster."""
+    """Joins again edge by edge (whose ends are places in `record`), strongest first, leaving out what would put one label twice into a cluster."""
+    left, right, weight = edges.left, edges.right, edges.weight
     affected = np.flatnonzero(np.isin(component, component[left]))
     parent = {int(node): int(node) for node in affected}
     labels: dict[int, set[tuple[int, int]]] = {
-        int(node): {(number, int(e.label[node])) for number, e in enumerate(exclusions) if e.label[node] >= 0} for node in affected
+        int(node): {(number, int(e.label[node])) for number, e in enumerate(exclusions) if e.label[node] >= 0}
+        for node in affected
     }
 
     def root(node: int) -> int:
@@ -113,7 +117,12 @@ def _refine(
         if shared:
             number = min(shared)[0]
             refused.append(
-                Refused(int(record[left[position]]), int(record[right[position]]), float(weight[position]), exclusions[number].name)
+                Refused(
+                    int(record[left[position]]),
+                    int(record[right[position]]),
+                    float(weight[position]),
+                    exclusions[number].name,
+                )
             )
             continue
         parent[b] = a

@@ -49,7 +49,11 @@ class ClusterCounts:
 def pair_counts(truth: Labels, predicted: Labels) -> PairCounts:
     """Labels of the same records, in the same order."""
     _, cells = np.unique(np.stack([truth, predicted]), axis=1, return_counts=True)
-    return PairCounts(true=_pairs(np.bincount(_codes(truth))), predicted=_pairs(np.bincount(_codes(predicted))), both=_pairs(cells))
+    return PairCounts(
+        true=_pairs(np.bincount(_codes(truth))),
+        predicted=_pairs(np.bincount(_codes(predicted))),
+        both=_pairs(cells),
+    )
 
 
 def cluster_counts(truth: Labels, predicted: Labels) -> ClusterCounts:

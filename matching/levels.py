@@ -72,7 +72,9 @@ class Distance(_Level):
 
     def holds(self, left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
         a, b = left.get(self.distance), right.get(self.distance)
-        return a is not None and b is not None and jellyfish.damerau_levenshtein_distance(a, b) <= self.at_most
+        return (
+            a is not None and b is not None and jellyfish.damerau_levenshtein_distance(a, b) <= self.at_most
+        )
 
 
 class Within(_Level):
@@ -105,7 +107,11 @@ class Swapped(_Level):
 
     def sql(self) -> str:
         one, two = self.swapped
-        parts = [f'"{one}_l" = "{two}_r"', f'"{two}_l" = "{one}_r"', *(f'"{c}_l" = "{c}_r"' for c in self.equal)]
+        parts = [
+            f'"{one}_l" = "{two}_r"',
+            f'"{two}_l" = "{one}_r"',
+            *(f'"{c}_l" = "{c}_r"' for c in self.equal),
+        ]
         return " AND ".join(parts)
 
     def holds(self, left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:

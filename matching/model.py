@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from matching.levels import Level, Otherwise
 
@@ -111,24 +112,32 @@ class Model(_Declared):
         known = {comparison.name for comparison in self.comparisons}
         for conflict in self.conflicts:
             if unknown := set(conflict.disagree) - known:
-                raise ValueError(f"conflict `{conflict.name}` names comparisons that do not exist: {sorted(unknown)}")
+                raise ValueError(
+                    f"conflict `{conflict.name}` names comparisons that do not exist: {sorted(unknown)}"
+                )
         return self
 
     @property
     def hash(self) -> str:
-        return hashlib.sha256(orjson.dumps(self.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)).hexdigest()
+        return hashlib.sha256(
+            orjson.dumps(self.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
+        ).hexdigest()
 
     @property
     def feature_columns(self) -> list[str]:
         """Every column that scoring or blocking reads."""
         found = [c for comparison in self.comparisons for c in comparison.columns]
         found += [c for rule in self.blocking for c in rule.columns]
-        found += [c for rule in [*self.training.prior.rules, *self.training.expectation_maximisation] for c in rule]
+        found += [
+            c for rule in [*self.training.prior.rules, *self.training.expectation_maximisation] for c in rule
+        ]
         return sorted(set(found))
 
     @property
     def term_frequency_columns(self) -> list[str]:
-        return sorted({level.term_frequency for c in self.comparisons for level in c.levels if level.term_frequency})
+        return sorted(
+            {level.term_frequency for c in self.comparisons for level in c.levels if level.term_frequency}
+        )
 
 
 def load_model(path: Path) -> Model:
@@ -163,7 +172,10 @@ def _splink_comparison(comparison: Comparison) -> dict[str, Any]:
         {"sql_condition": missing, "label_for_charts": "missing", "is_null_level": True},
     ]
     for position, level in enumerate(comparison.levels):
-        declared: dict[str, Any] = {"sql_condition": level.sql(), "label_for_charts": f"{comparison.name} {position}"}
+        declared: dict[str, Any] = {
+            "sql_condition": level.sql(),
+            "label_for_charts": f"{comparison.name} {position}",
+        }
         if level.term_frequency:
             declared |= {"tf_adjustment_column": level.term_frequency, "tf_adjustment_weight": 1.0}
         if level.m is not None:

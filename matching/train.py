@@ -84,7 +84,10 @@ def train(connection: duckdb.DuckDBPyConnection, model: Model, *, records: str) 
     training = model.training
     prior = _prior(connection, training.prior.rules, records=records, count=count) / training.prior.recall
     shares = _level_shares(connection, model, records=records)
-    linker = Linker(DuckDBAPI(connection).register(records, dataset_display_name=f"train_{records}"), _with_u(model, shares))
+    linker = Linker(
+        DuckDBAPI(connection).register(records, dataset_display_name=f"train_{records}"),
+        _with_u(model, shares),
+    )
     logging.getLogger("splink").setLevel(logging.CRITICAL)  # Linker() sets it to INFO
     for columns in training.expectation_maximisation:
         if _pairs_equal_on(connection, columns, records=records) < _LEAST_PAIRS:
@@ -96,9 +99,12 @@ def train(connection: duckdb.DuckDBPyConnection, model: Model, *, records: str) 
             record_sample_proportion=min(1.0, max(_EM_SAMPLE_SEEN, 100_000 / count)),
         )
     settings = linker.misc.save_model_to_json()
-    settings["probability_two_random_records_match"] = prior
-    frequencies = {column: _frequencies(connection, column, records=records) for column in model.term_frequency_columns}
-    linker.table_management.delete_tables_created_by_splink_from_db()
+    settings["probability_two_random_records_match"] = _rounded(prior)
+    settings.pop("linker_uid")
+    frequencies = {
+        column: _frequencies(connection, column, records=records) for column in model.term_frequency_columns
+    }
+    linker.table_management.delete_tables_created_by_splink_from_db()  # type: ignore[no-untyped-call]
     return TrainedModel(
         declaration=model,
         settings=_complete(settings, model, shares, prior),
@@ -108,7 +114,9 @@ def train(connection: duckdb.DuckDBPyConnection, model: Model, *, records: str) 
     )
 
 
-def _level_shares(connection: duckdb.DuckDBPyConnection, model: Model, *, records: str) -> dict[str, list[float]]:
+def _level_shares(
+    connection: duckdb.DuckDBPyConnection, model: Model, *, records: str
+) -> dict[str, list[float]]:
     """For each comparison the share of random pairs at each level, among those in which nothing is missing.
 
     All comparisons are judged in one pass over pairs drawn by hashing their number, so the same data gives the same shares.
@@ -120,7 +128,7 @@ def _level_shares(connection: duckdb.DuckDBPyConnection, model: Model, *, record
     )
     total = connection.execute("SELECT COUNT(*) FROM drawn").fetchall()[0][0]
     sides = ", ".join(f'a."{c}" AS "{c}_l", b."{c}" AS "{c}_r"' for c in columns)
-    levels = ", ".join(f"{_level_sql(comparison)} AS \"{comparison.name}\"" for comparison in model.comparisons)
+    levels = ", ".join(f'{_level_sql(comparison)} AS "{comparison.name}"' for comparison in model.comparisons)
     counts: dict[str, Counter[int]] = {comparison.name: Counter() for comparison in model.comparisons}
     pairs = int(model.training.random_pairs)
     for start in range(0, pairs, _PAIRS_AT_ONCE):
@@ -138,12 +146,15 @@ def _level_shares(connection: duckdb.DuckDBPyConnection, model: Model, *, record
             """
         )
         for name, counter in counts.items():
-            rows = connection.execute(f'SELECT "{name}", COUNT(*) FROM judged WHERE "{name}" IS NOT NULL GROUP BY 1').fetchall()
+            rows = connection.execute(
+                f'SELECT "{name}", COUNT(*) FROM judged WHERE "{name}" IS NOT NULL GROUP BY 1'
+            ).fetchall()
             counter.update({int(level): int(count) for level, count in rows})
     connection.execute("DROP TABLE judged; DROP TABLE drawn")
     return {
         comparison.name: [
-            counts[comparison.name][level] / max(1, counts[comparison.name].total()) for level in range(len(comparison.levels))
+            counts[comparison.name][level] / max(1, counts[comparison.name].total())
+            for level in range(len(comparison.levels))
         ]
         for comparison in model.comparisons
     }
@@ -160,7 +171,9 @@ def _with_u(model: Model, shares: dict[str, list[float]]) -> dict[str, Any]:
     """Settings in which u is the share among random pairs, nearly all of which are not matches."""
     settings = splink_settings(model)
     for comparison in settings["comparisons"]:
-        for level, share in zip(_evidence_levels(comparison), shares[comparison["output_column_name"]], strict=True):
+        for level, share in zip(
+            _evidence_levels(comparison), shares[comparison["output_column_name"]], strict=True
+        ):
             level.setdefault("u_probability", max(share, _LEAST_U))
     return settings
 
@@ -169,7 +182,9 @@ def _evidence_levels(comparison: dict[str, Any]) -> list[dict[str, Any]]:
     return [level for level in comparison["comparison_levels"] if not level.get("is_null_level")]
 
 
-def _prior(connection: duckdb.DuckDBPyConnection, rules: list[list[str]], *, records: str, count: int) -> float:
+def _prior(
+    connection: duckdb.DuckDBPyConnection, rules: list[list[str]], *, records: str, count: int
+) -> float:
     """Share of all pairs that one of the rules finds: the largest rule counts, since rules find much the same pairs."""
     found = max(_pairs_equal_on(connection, columns, records=records) for columns in rules)
     return max(found, 1) / (count * (count - 1) / 2)
@@ -194,7 +209,9 @@ def _frequencies(connection: duckdb.DuckDBPyConnection, column: str, *, records:
     return {str(value): float(frequency) for value, frequency in rows}
 
 
-def _complete(settings: dict[str, Any], model: Model, shares: dict[str, list[float]], prior: float) -> dict[str, Any]:
+def _complete(
+    settings: dict[str, Any], model: Model, shares: dict[str, list[float]], prior: float
+) -> dict[str, Any]:
     """Final m and u of every level.
 
     Random pairs hold a few matches: share = prior * m + (1 - prior) * u, solved for u. A level never seen among matches gets a small m that
@@ -204,18 +221,29 @@ def _complete(settings: dict[str, Any], model: Model, shares: dict[str, list[flo
         levels = _evidence_levels(comparison)
         learnt = [level.get("m_probability") for level in levels]
         nothing_learnt = not any(isinstance(m, float) for m in learnt)
-        for fixed, level, m, share in zip(declared.levels, levels, learnt, shares[declared.name], strict=True):
+        for fixed, level, m, share in zip(
+            declared.levels, levels, learnt, shares[declared.name], strict=True
+        ):
             # expectation maximisation may end at m = 0 where its pairs held no error: no office is that good
             known_m = (m + _SLIP) / (1 + _SLIP * len(levels)) if isinstance(m, float) else None
-            u = fixed.u if fixed.u is not None else max((share - prior * (known_m or 0.0)) / (1 - prior), _LEAST_U)
-            level["u_probability"] = u
+            u = (
+                fixed.u
+                if fixed.u is not None
+                else max((share - prior * (known_m or 0.0)) / (1 - prior), _LEAST_U)
+            )
             if fixed.m is not None:
-                level["m_probability"] = fixed.m
+                m_final = fixed.m
             elif nothing_learnt:
-                level["m_probability"] = u
+                m_final = u
             else:
-                level["m_probability"] = known_m if known_m is not None else min(_UNSEEN_M, u)
+                m_final = known_m if known_m is not None else min(_UNSEEN_M, u)
+            level["u_probability"], level["m_probability"] = _rounded(u), _rounded(m_final)
     return settings
+
+
+def _rounded(probability: float) -> float:
+    """Sums in parallel differ in their last digit; the artefact of the same records must not."""
+    return float(f"{probability:.10g}")
 
 
 def match_weight_of_prior(trained: TrainedModel) -> float:
@@ -225,4 +253,9 @@ def match_weight_of_prior(trained: TrainedModel) -> float:
 
 def frequency_table(trained: TrainedModel, column: str) -> pa.Table:
     known = trained.term_frequencies[column]
-    return pa.table({column: pa.array(list(known), pa.string()), "frequency": pa.array(list(known.values()), pa.float64())})
+    return pa.table(
+        {
+            column: pa.array(list(known), pa.string()),
+            "frequency": pa.array(list(known.values()), pa.float64()),
+        }
+    )

@@ -23,7 +23,8 @@ class MdmError(Exception):
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.message}" if self.where else self.message
-        return f"{text} {self.hint}" if self.hint else text
+        ended = text if text.endswith((".", "?", "!", ":")) else f"{text}."
+        return f"{ended} {self.hint}" if self.hint else ended
 
 
 class ConfigurationError(MdmError):

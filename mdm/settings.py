@@ -23,9 +23,13 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="MDM_", extra="ignore", frozen=True)
 
     store: str = Field("sqlite:///mdm.db", description="Store URL: sqlite:///FILE or postgresql://...")
-    configs: Path = Field(default_factory=default_configs, description="Folder of registries, models, policies")
+    configs: Path = Field(
+        default_factory=default_configs, description="Folder of registries, models, policies"
+    )
     work: Path | None = Field(None, description="Folder for the intermediate results of a run")
-    ssn_key_file: Path | None = Field(None, description="File that holds the secret key of the SSN permutation")
+    ssn_key_file: Path | None = Field(
+        None, description="File that holds the secret key of the SSN permutation"
+    )
     memory_limit: str = Field("6GB", description="Memory that DuckDB may use before it spills to disk")
     threads: int = Field(0, ge=0, description="Threads for batch work; 0 means all cores")
 
@@ -54,7 +58,8 @@ class Settings(BaseSettings):
             return self.store_file.resolve().parent
         if self.work is None:
             raise ConfigurationError(
-                "MDM_WORK is not set.", hint="With a PostgreSQL store, name a folder for working files in MDM_WORK."
+                "MDM_WORK is not set.",
+                hint="With a PostgreSQL store, name a folder for working files in MDM_WORK.",
             )
         return self.work
 
@@ -62,7 +67,9 @@ class Settings(BaseSettings):
     def work_folder(self) -> Path:
         if self.work is not None:
             return self.work
-        return self.store_file.with_name(self.store_file.name + ".work") if self.is_sqlite else self.beside_store
+        return (
+            self.store_file.with_name(self.store_file.name + ".work") if self.is_sqlite else self.beside_store
+        )
 
     @property
     def key_file(self) -> Path:

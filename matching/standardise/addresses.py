@@ -52,7 +52,8 @@ def resolve(
     commune_code: str | None = None,
     as_of: dt.date | None = None,
 ) -> ResolvedUnit:
-    """One address, given as columns, as an official commune code, or as free text (used where the columns say nothing).
+    """One address, given as columns, as an official commune code, or as free text (used where no column names the commune;
+    columns may then name its district and province).
 
     `as_of` is the day of the paper. Old names live on in new papers and the other way round, so the other vocabulary is
     tried second; without a day both are tried, the old one first where a district is named.
@@ -62,12 +63,12 @@ def resolve(
     line = _said(street)
     if commune_code is not None and (unit := _by_official_code(units, tidy(commune_code), era)) is not None:
         return _resolved(units, Match(unit, 1.0, None), line or None, era)
-    if any(written):
-        return _resolved(units, _search(units, written, era), line or None, era)
     whole = _said(text)
+    if written.commune or (any(written) and not whole):
+        return _resolved(units, _search(units, written, era), line or None, era)
     if not whole:
         return _resolved(units, None, line or None, era, given=commune_code is not None)
-    parts = segments(whole, units)
+    parts = [*segments(whole, units), *filter(None, (written.district, written.province))]
     match, used = _read_tail(units, tuple(parts[-3:]), era)
     before = parts[: len(parts) - used]
     if before and match is not None and match.issue == "unit.commune_unknown":

@@ -146,7 +146,7 @@ def _readings(plain: str, formats: tuple[str, ...], latest: dt.date) -> Iterator
     pieces = _SEPARATOR.split(plain)
     for pattern in formats:
         if pattern == "excel":
-            if (day := _excel_day(plain, latest)) is not None:
+            if (day := _excel_day(plain)) is not None:
                 yield _Parts(day.day, day.month, day.year)
             continue
         letters, compact = _compiled(pattern)
@@ -179,10 +179,10 @@ def _parts(letters: str, fields: tuple[str, ...], latest: dt.date) -> _Parts | N
     return _Parts(int(day), int(month), year, issue) if len(day) <= 2 and len(month) <= 2 else None
 
 
-def _excel_day(plain: str, latest: dt.date) -> dt.date | None:
-    """A spreadsheet's day number. Small ones would be taken for years (or years for them) and are refused."""
-    number = re.fullmatch(r"(\d{4,5})(?:\.\d+)?", plain)
-    if number is None or not latest.year < int(number[1]) <= _LATEST_EXCEL_DAY:
+def _excel_day(plain: str) -> dt.date | None:
+    """A spreadsheet's day number from 18 May 1927 on: four digits would be taken for years, or years for them."""
+    number = re.fullmatch(r"(\d{5})(?:\.\d+)?", plain)
+    if number is None or int(number[1]) > _LATEST_EXCEL_DAY:
         return None
     return _EXCEL_EPOCH + dt.timedelta(days=int(number[1]))
 

@@ -7,6 +7,7 @@ syllable is left as it is, so names of minorities and foreigners pass unharmed.
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import cache, lru_cache
 
 from matching.standardise.encodings import LEGACY_ENCODINGS, decode_legacy, repair_mojibake
@@ -53,6 +54,9 @@ _HONORIFICS = frozenset(
     }
 )
 _LETTERS_ONLY = re.compile(r"[^\w' \-]|_")
+_ODD_SYMBOL = re.compile(
+    r"[^\w\s'\".,;:/()\[\]-]"
+)  # more than punctuation: perhaps letters in an unknown encoding
 _PREFIX_GAP = re.compile(r"\b([HYKhyk])\s*'\s*(?=\w)")
 _STRAY_APOSTROPHE = re.compile(r"(?<!\w)'|'(?!\w)")
 _HYPHENS = re.compile(r"\s*-+\s*")
@@ -64,6 +68,11 @@ _DIGITS = re.compile(r"\d+")
 def surnames() -> frozenset[str]:
     """Surnames in lower case; used to tell Vietnamese names from others, never to complete one."""
     return frozenset(row["surname"].lower() for row in read_table("surname_list.csv"))
+
+
+@cache
+def _frequent_surnames() -> frozenset[str]:
+    return frozenset(name.lower() for row in read_table("surnames.csv") for name in row["surname"].split("/"))
 
 
 @cache
@@ -146,7 +155,7 @@ def _examined(raw: str) -> Parsed:
         return Parsed(None, "name.placeholder")
     if _UNNAMED.search(text):
         return Parsed(None, "name.unnamed")
-    decoded = _from_legacy(text)
+    decoded = _from_legacy(unicodedata.normalize("NFC", " ".join(raw.split())))  # before tidying: a soft hyphen is a letter in these fonts
     if decoded is not None:
         text, issue = decoded, "name.legacy_encoding"
     stripped = _REMARK.sub("", _NOTE.sub(" ", text)).strip()
@@ -168,6 +177,8 @@ def _cleaned_words(text: str) -> tuple[list[str], str | None]:
         return keyed, "name.keystrokes"
     if _DIGITS.search(text):
         text, issue = _DIGITS.sub("", text), "name.digits_removed"
+    if _ODD_SYMBOL.search(text):
+        issue = issue or "name.symbols_removed"
     words = _STRAY_APOSTROPHE.sub(" ", _HYPHENS.sub("-", _LETTERS_ONLY.sub(" ", text))).split()
     words = [part for word in words for part in _hyphenated(word.strip("-")) if part]
     words, honoured = _without_honorific(words)
@@ -187,15 +198,15 @@ def _hyphenated(word: str) -> list[str]:
 def _without_honorific(words: list[str]) -> tuple[list[str], str | None]:
     """Drops a leading form of address: only before a surname and another word, since several are also names.
 
-    'Ông' is itself a surname, so it needs two more words after the surname.
+    'Ông' is itself a surname, so after it only a very frequent surname and two more words will do.
     """
     first = words[0].lower() if words else ""
     if first not in _HONORIFICS:
         return words, None
     if first in {"mr", "mrs", "ms"}:
         return (words[1:], "name.honorific") if len(words) > 1 else (words, None)
-    needed = 4 if first == "ông" else 3
-    if len(words) >= needed and words[1].lower() in surnames():
+    known, needed = (_frequent_surnames(), 4) if first == "ông" else (surnames(), 3)
+    if len(words) >= needed and words[1].lower() in known:
         return words[1:], "name.honorific"
     return words, None
 
@@ -225,14 +236,15 @@ def _from_keystrokes(words: list[str]) -> list[str] | None:
     return [title_word(word) for word in meant]
 
 
+_UNICODE_ONLY = re.compile("[\u1ea0-\u1ef9]")  # letters that no reader of one-byte text can have produced
 _LEGACY_LETTERS = re.compile("[\u00a1-\u00ff\u0152-\u0178\u0192-\u02dc\u2013-\u2122]")
 
 
 def _from_legacy(text: str) -> str | None:
     """Text typed in a legacy font whose encoding nobody declared: taken where all words become syllables after a surname."""
-    if not _LEGACY_LETTERS.search(text):
+    if not _LEGACY_LETTERS.search(text) or _UNICODE_ONLY.search(text):
         return None
-    if all(standard_syllable(word.lower()) for word in text.split()):
+    if all(standard_syllable(word.lower()) for word in text.translate(_APOSTROPHES).split()):
         return None
     for encoding in LEGACY_ENCODINGS:
         words = decode_legacy(text, encoding).split()

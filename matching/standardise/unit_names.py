@@ -80,6 +80,7 @@ def _joined(lower: str) -> str:
 
 def province_keys(text: str) -> tuple[str, ...]:
     keys = [key for key, _ in name_keys(text)]
+    keys += [key.removeprefix("tp") for key in keys if key.startswith("tp")]  # TPHCM
     return tuple(dict.fromkeys([*(_OTHER_PROVINCE_NAMES.get(key, key) for key in keys), *keys]))
 
 

@@ -93,7 +93,8 @@ def _provinces(units: Units, text: str, vocabulary: str, *, fuzzy: bool) -> tupl
     score = 1.0
     found = {v: _first(units.provinces[v], keys) for v in (LEGACY, NOW)}
     if fuzzy and not any(found.values()):
-        close = _closest(keys[-1], tuple(chain(units.provinces[LEGACY], units.provinces[NOW])))
+        known = tuple(chain(units.provinces[LEGACY], units.provinces[NOW]))
+        close = next(filter(None, (_closest(key, known) for key in keys)), None)
         found = {v: units.provinces[v].get(close) for v in (LEGACY, NOW)} if close else found
         score -= _FUZZY_COST
     if vocabulary == LEGACY:

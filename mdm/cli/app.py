@@ -12,13 +12,25 @@ import typer
 from mdm.cli import show
 from mdm.cli.quarantine import quarantine_commands
 from mdm.cli.registry import registry_commands
-from mdm.cli.terminal import JsonOption, StoreOption, confirm_overwrite, err, load_settings, out, plain_errors, print_json, progress_bars
+from mdm.cli.terminal import (
+    JsonOption,
+    StoreOption,
+    confirm_overwrite,
+    err,
+    load_settings,
+    out,
+    plain_errors,
+    print_json,
+    progress_bars,
+)
 from mdm.errors import InputError, VerificationError
-from mdm.pipeline.demo import ANCHOR_MISSING, anchor_of, run_demo
+from mdm.pipeline.demo import run_demo
+from mdm.pipeline.evaluation import anchor_of
 from mdm.pipeline.evaluation import evaluate as evaluate_store
 from mdm.pipeline.export import Export
 from mdm.pipeline.export import export as export_file
 from mdm.pipeline.ingest import Ingest
+from mdm.pipeline.progress import share_of
 from mdm.pipeline.run import run as run_batch
 from mdm.pipeline.verify import verify as verify_store
 from mdm.registries.attributes import load_attributes
@@ -39,8 +51,12 @@ app = typer.Typer(
 app.add_typer(registry_commands, name="registry")
 app.add_typer(quarantine_commands, name="quarantine")
 
-PeopleOption = Annotated[int, typer.Option("--people", min=1, help="People alive at the end of the simulation.")]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same files, byte for byte.")]
+PeopleOption = Annotated[
+    int, typer.Option("--people", min=1, help="People alive at the end of the simulation.")
+]
+SeedOption = Annotated[
+    int, typer.Option("--seed", min=0, help="The same seed gives the same files, byte for byte.")
+]
 
 
 @app.command()
@@ -50,9 +66,13 @@ def init(*, store: StoreOption = None) -> None:
         settings = load_settings(store)
         new = create(settings)
         key = make_key(settings)
-        out.print(f"Store {'created' if new else 'is up to date'}: {settings.store_file if settings.is_sqlite else 'PostgreSQL'}")
+        out.print(
+            f"Store {'created' if new else 'is up to date'}: {settings.store_file if settings.is_sqlite else 'PostgreSQL'}"
+        )
         if key:
-            out.print(f"SSN key created: {settings.key_file}. Back it up apart from the store: without it no new number can be issued.")
+            out.print(
+                f"SSN key created: {settings.key_file}. Back it up apart from the store: without it no new number can be issued."
+            )
 
 
 @app.command()
@@ -60,9 +80,15 @@ def simulate(
     *,
     people: PeopleOption = 20_000,
     seed: SeedOption = 1,
-    out_folder: Annotated[Path, typer.Option("--out", help="Folder for the deliveries and, aside, the truth.")],
-    config: Annotated[Path | None, typer.Option("--config", help="Settings file [default: configs/simulation.yaml].")] = None,
-    profile: Annotated[str | None, typer.Option("--profile", help="How faulty the offices are: mild, default or hard.")] = None,
+    out_folder: Annotated[
+        Path, typer.Option("--out", help="Folder for the deliveries and, aside, the truth.")
+    ],
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Settings file [default: configs/simulation.yaml].")
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option("--profile", help="How faulty the offices are: mild, default or hard.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Simulate a population and the files that every registry would send of it."""
@@ -70,29 +96,41 @@ def simulate(
         settings = load_simulation_settings(config or load_settings().configs / "simulation.yaml")
         if profile is not None:
             settings = settings.with_profile(profile)
-        with progress_bars() as bars, bars.task("simulate", total=1.0) as task:
-            reached = 0.0
-
-            def tell(step: str, done: float) -> None:
-                nonlocal reached
-                task.describe(f"simulate: {step}")
-                task.advance(done - reached)
-                reached = done
-
-            summary = simulate_files(people=people, seed=seed, out=out_folder, settings=settings, progress=tell)
+        with progress_bars() as bars, share_of(bars, "simulate") as tell:
+            summary = simulate_files(
+                people=people,
+                seed=seed,
+                out=out_folder,
+                settings=settings,
+                progress=lambda step, done: tell(done, step),
+            )
         if as_json:
-            print_json({"people": summary.people, "rows": dict(summary.rows), "rejects": summary.rejects, "out": str(summary.out)})
+            print_json(
+                {
+                    "people": summary.people,
+                    "rows": dict(summary.rows),
+                    "rejects": summary.rejects,
+                    "out": str(summary.out),
+                }
+            )
         else:
             show.simulation(summary)
 
 
 @app.command()
 def ingest(
-    paths: Annotated[list[Path], typer.Argument(help="The folder of a delivery; or, with --registry, files.")],
+    paths: Annotated[
+        list[Path], typer.Argument(help="The folder of a delivery; or, with --registry, files.")
+    ],
     *,
-    registry: Annotated[str | None, typer.Option("--registry", help="The registry that the files are of.")] = None,
+    registry: Annotated[
+        str | None, typer.Option("--registry", help="The registry that the files are of.")
+    ] = None,
     delivered: Annotated[
-        str | None, typer.Option("--date", metavar="YYYY-MM-DD", help="Day of the delivery, where its files do not tell it.")
+        str | None,
+        typer.Option(
+            "--date", metavar="YYYY-MM-DD", help="Day of the delivery, where its files do not tell it."
+        ),
     ] = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -114,7 +152,9 @@ def ingest(
                 {
                     "registries": {code: asdict(counts) for code, counts in report.by_registry().items()},
                     "already_landed": [file.file for file in report.files if file.already],
-                    "failed": [{"registry": f.registry, "file": f.file, "error": f.error} for f in report.failed],
+                    "failed": [
+                        {"registry": f.registry, "file": f.file, "error": f.error} for f in report.failed
+                    ],
                     "unmatched": report.unmatched,
                 }
             )
@@ -127,8 +167,12 @@ def ingest(
 @app.command()
 def run(
     *,
-    force: Annotated[bool, typer.Option("--force", help="Run even if nothing has changed since the last run.")] = False,
-    retrain: Annotated[bool, typer.Option("--retrain", help="Train a new model from the records at hand.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Run even if nothing has changed since the last run.")
+    ] = False,
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="Train a new model from the records at hand.")
+    ] = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -164,8 +208,6 @@ def evaluate(
         settings = load_settings(store)
         require(settings)
         anchor = anchor_of(load_registries(settings.registries_folder))
-        if anchor is None:
-            raise ANCHOR_MISSING
         result = evaluate_store(settings, truth, anchor=anchor)
         if as_json:
             print_json(result.as_dict())
@@ -178,8 +220,13 @@ def demo(
     *,
     people: PeopleOption = 20_000,
     seed: SeedOption = 7,
-    out_folder: Annotated[Path, typer.Option("--out", help="Folder for files, store and report; an earlier demo there is replaced.")] = Path("demo"),
-    profile: Annotated[str, typer.Option("--profile", help="How faulty the offices are: mild, default or hard.")] = "default",
+    out_folder: Annotated[
+        Path,
+        typer.Option("--out", help="Folder for files, store and report; an earlier demo there is replaced."),
+    ] = Path("demo"),
+    profile: Annotated[
+        str, typer.Option("--profile", help="How faulty the offices are: mild, default or hard.")
+    ] = "default",
 ) -> None:
     """The whole job on simulated registries: simulate, ingest, match, cluster, golden records, numbers, evaluation, report."""
     with plain_errors():
@@ -193,7 +240,9 @@ def export(
     what: Annotated[Export, typer.Argument(help="crosswalk, golden, households or quarantine")],
     *,
     path: Annotated[Path, typer.Option("--out", help="File to write: .parquet or .csv")],
-    include_sealed: Annotated[bool, typer.Option("--include-sealed", help="Also records of sealed registries.")] = False,
+    include_sealed: Annotated[
+        bool, typer.Option("--include-sealed", help="Also records of sealed registries.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
     store: StoreOption = None,
 ) -> None:
@@ -205,7 +254,14 @@ def export(
         attributes = load_attributes(settings.attributes_file)
         registries = load_registries(settings.registries_folder, attributes=attributes)
         with err.status(f"Writing {what}"):
-            rows = export_file(settings, what, path, attributes=attributes, registries=registries, include_sealed=include_sealed)
+            rows = export_file(
+                settings,
+                what,
+                path,
+                attributes=attributes,
+                registries=registries,
+                include_sealed=include_sealed,
+            )
         out.print(f"{rows:,} rows written to {path}")
 
 
@@ -223,7 +279,10 @@ def verify(*, store: StoreOption = None, as_json: JsonOption = False) -> None:
             show.checks(checks)
         wrong = next((check for check in checks if check.wrong), None)
         if wrong is not None:
-            raise VerificationError(f"{wrong.name}: {wrong.wrong}", hint="Stop writing to this store and compare it with its last good backup.")
+            raise VerificationError(
+                f"{wrong.name}: {wrong.wrong}",
+                hint="Stop writing to this store and compare it with its last good backup.",
+            )
 
 
 def _day(text: str | None) -> date | None:

@@ -12,7 +12,9 @@ from mdm.cli.terminal import JsonOption, StoreOption, load_settings, out, plain_
 from mdm.pipeline.replay import dismiss, open_rows, replay
 from mdm.store.schema import require
 
-quarantine_commands = typer.Typer(help="Rows that could not be accepted: list, repair and replay, dismiss.", no_args_is_help=True)
+quarantine_commands = typer.Typer(
+    help="Rows that could not be accepted: list, repair and replay, dismiss.", no_args_is_help=True
+)
 
 
 @quarantine_commands.command("list")
@@ -36,7 +38,12 @@ def list_rows(
 
 @quarantine_commands.command("replay")
 def replay_rows(
-    file: Annotated[Path, typer.Argument(help="Repaired rows: a CSV or Parquet file with columns quarantine_id and raw (as exported).")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="Repaired rows: a CSV or Parquet file with columns quarantine_id and raw (as exported)."
+        ),
+    ],
     *,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -53,7 +60,9 @@ def replay_rows(
 
 
 @quarantine_commands.command("dismiss")
-def dismiss_row(quarantine_id: Annotated[int, typer.Argument(help="Number of the row.")], *, store: StoreOption = None) -> None:
+def dismiss_row(
+    quarantine_id: Annotated[int, typer.Argument(help="Number of the row.")], *, store: StoreOption = None
+) -> None:
     """Close a row that needs no repair. It is kept."""
     with plain_errors():
         settings = load_settings(store)

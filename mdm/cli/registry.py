@@ -16,7 +16,9 @@ from mdm.registries.check import check as check_file
 from mdm.registries.declaration import load_registries, load_registry, parse_registry, write_json_schema
 from mdm.registries.proposal import propose
 
-registry_commands = typer.Typer(help="The component registries: list, check a file, propose a new declaration.", no_args_is_help=True)
+registry_commands = typer.Typer(
+    help="The component registries: list, check a file, propose a new declaration.", no_args_is_help=True
+)
 
 
 @registry_commands.command("list")
@@ -25,7 +27,14 @@ def list_registries(*, as_json: JsonOption = False) -> None:
     with plain_errors():
         registries = load_registries(load_settings().registries_folder)
         if as_json:
-            print_json([declared.model_dump(mode="json", include={"code", "name", "owner", "holds", "anchor", "sensitivity"}) for declared in registries.values()])
+            print_json(
+                [
+                    declared.model_dump(
+                        mode="json", include={"code", "name", "owner", "holds", "anchor", "sensitivity"}
+                    )
+                    for declared in registries.values()
+                ]
+            )
         else:
             show.registries(registries)
 
@@ -46,7 +55,9 @@ def check(
         else:
             registries = load_registries(settings.registries_folder, attributes=attributes)
             if name not in registries:
-                raise InputError(f"no registry `{name}` is declared", hint=f"Declared: {', '.join(registries)}.")
+                raise InputError(
+                    f"no registry `{name}` is declared", hint=f"Declared: {', '.join(registries)}."
+                )
             declared = registries[name]
         if not file.is_file():
             raise InputError("there is no such file", where=str(file))
@@ -61,8 +72,12 @@ def check(
 def new(
     file: Annotated[Path, typer.Argument(help="A sample file as the office sends it.")],
     *,
-    code: Annotated[str | None, typer.Option("--code", help="Code of the registry [default: from the file's name].")] = None,
-    path: Annotated[Path | None, typer.Option("--out", help="Where to write the YAML [default: the terminal].")] = None,
+    code: Annotated[
+        str | None, typer.Option("--code", help="Code of the registry [default: from the file's name].")
+    ] = None,
+    path: Annotated[
+        Path | None, typer.Option("--out", help="Where to write the YAML [default: the terminal].")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
 ) -> None:
     """Propose a declaration from a sample file; look through it, then `mdm registry check`."""

@@ -24,19 +24,40 @@ def simulation(summary: SimulationSummary) -> None:
     for code, rows in summary.rows.items():
         shown.add_row(code, number(rows))
     out.print(shown)
-    out.print(f"{summary.people:,} people; {summary.rejects:,} rows that must be rejected; files in {summary.out}")
+    out.print(
+        f"{summary.people:,} people; {summary.rejects:,} rows that must be rejected; files in {summary.out}"
+    )
     out.print(f"Next: mdm init, then mdm ingest {summary.out}")
 
 
 def ingest(report: IngestReport) -> None:
-    shown = table("Ingested", "Registry", "Received", "Accepted", "Quarantined", "Skipped", "New", "Changed", "Unchanged", "Withdrawn", right=tuple(range(1, 9)))
+    shown = table(
+        "Ingested",
+        "Registry",
+        "Received",
+        "Accepted",
+        "Quarantined",
+        "Skipped",
+        "New",
+        "Changed",
+        "Unchanged",
+        "Withdrawn",
+        right=tuple(range(1, 9)),
+    )
     for code, counts in report.by_registry().items():
         shown.add_row(
             code,
             *(
                 number(value)
                 for value in (
-                    counts.received, counts.accepted, counts.quarantined, counts.skipped, counts.new, counts.changed, counts.unchanged, counts.withdrawn,
+                    counts.received,
+                    counts.accepted,
+                    counts.quarantined,
+                    counts.skipped,
+                    counts.new,
+                    counts.changed,
+                    counts.unchanged,
+                    counts.withdrawn,
                 )
             ),
         )
@@ -60,14 +81,24 @@ def run(report: RunReport) -> None:
     shown = table("Run", "Step", "Seconds", "Rows", "Rows per second", "Outcome", right=(1, 2, 3))
     for step in report.steps:
         speed = number(round(step.rows / step.seconds)) if step.rows and step.seconds else ""
-        shown.add_row(step.step, f"{step.seconds:,.1f}", number(step.rows), speed, _outcome(step.detail) + (" (earlier)" if step.earlier else ""))
+        shown.add_row(
+            step.step,
+            f"{step.seconds:,.1f}",
+            number(step.rows),
+            speed,
+            _outcome(step.detail) + (" (earlier)" if step.earlier else ""),
+        )
     out.print(shown)
     if not report.changed_anything:
         out.print("Nothing changed: no entity, golden record or number is different.")
 
 
 def _outcome(detail: Mapping[str, Any]) -> str:
-    plain = {name: value for name, value in detail.items() if isinstance(value, int) and not isinstance(value, bool)}
+    plain = {
+        name: value
+        for name, value in detail.items()
+        if isinstance(value, int) and not isinstance(value, bool)
+    }
     return ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in plain.items())
 
 
@@ -94,23 +125,35 @@ def demo(result: DemoResult) -> None:
         "Registry", "Received", "Accepted", "Quarantined", "Duplicates found inside", right=(1, 2, 3, 4),
     )  # fmt: skip
     for row in result.registries:
-        shown.add_row(row.name, number(row.received), number(row.accepted), number(row.quarantined), number(row.duplicates))
+        shown.add_row(
+            row.name,
+            number(row.received),
+            number(row.accepted),
+            number(row.quarantined),
+            number(row.duplicates),
+        )
     shown.add_section()
     for label, value in result.totals.items():
         shown.add_row(label, number(value) if isinstance(value, int) else f"{value:.5f}")
     shown.add_section()
     for step in result.steps:
         speed = f"{step.rows / step.seconds:,.0f} rows/s" if step.rows and step.seconds else ""
-        shown.add_row(step.name, f"{step.seconds:,.1f} s", number(step.rows) + " rows" if step.rows else "", "", speed)
+        shown.add_row(
+            step.name, f"{step.seconds:,.1f} s", number(step.rows) + " rows" if step.rows else "", "", speed
+        )
     out.print(shown)
     out.print(f"Report: {result.report}")
-    out.print(f"Store:  {result.store}   (try: mdm export crosswalk --store {result.store} --out crosswalk.csv)")
+    out.print(
+        f"Store:  {result.store}   (try: mdm export crosswalk --store {result.store} --out crosswalk.csv)"
+    )
 
 
 def checks(found: list[Check]) -> None:
     shown = table("Verified", "What", "Examined", "Outcome", right=(1,))
     for check in found:
-        shown.add_row(check.name, number(check.examined), "[red]wrong[/]" if check.wrong else "[green]sound[/]")
+        shown.add_row(
+            check.name, number(check.examined), "[red]wrong[/]" if check.wrong else "[green]sound[/]"
+        )
     out.print(shown)
 
 
@@ -118,7 +161,14 @@ def registries(declared: Mapping[str, RegistryDeclaration]) -> None:
     shown = table("Registries", "Code", "Tên", "Name", "Owner", "Holds", "Sensitivity")
     for code, registry in declared.items():
         marks = [registry.sensitivity] + (["anchor"] if registry.anchor else [])
-        shown.add_row(code, registry.name.vi, registry.name.en, registry.owner.en, ", ".join(registry.holds), ", ".join(marks))
+        shown.add_row(
+            code,
+            registry.name.vi,
+            registry.name.en,
+            registry.owner.en,
+            ", ".join(registry.holds),
+            ", ".join(marks),
+        )
     out.print(shown)
 
 
@@ -134,10 +184,17 @@ def check(report: CheckReport) -> None:
     filled = table("Attributes", "Kind", "Attribute", "Filled", "Doubts", right=(2,))
     for fill in report.attributes:
         share = f"{fill.filled / fill.records:.1%}" if fill.records else ""
-        filled.add_row(fill.kind, fill.attribute, share, ", ".join(f"{issue} {count:,}" for issue, count in fill.issues.items()))
+        filled.add_row(
+            fill.kind,
+            fill.attribute,
+            share,
+            ", ".join(f"{issue} {count:,}" for issue, count in fill.issues.items()),
+        )
     out.print(filled)
     if report.unmapped_columns:
-        out.print(f"Columns that are not used: {', '.join(report.unmapped_columns)}", markup=False, highlight=False)
+        out.print(
+            f"Columns that are not used: {', '.join(report.unmapped_columns)}", markup=False, highlight=False
+        )
 
 
 def quarantine(rows: list[dict[str, Any]]) -> None:
@@ -146,6 +203,10 @@ def quarantine(rows: list[dict[str, Any]]) -> None:
         return
     shown = table("Open rows", "Number", "Registry", "File", "Row", "Reason", right=(0, 3))
     for row in rows:
-        shown.add_row(str(row["quarantine_id"]), row["registry"], row["file"], number(row["row_number"]), row["reason"])
+        shown.add_row(
+            str(row["quarantine_id"]), row["registry"], row["file"], number(row["row_number"]), row["reason"]
+        )
     out.print(shown)
-    out.print("To repair: mdm export quarantine --out rows.csv, correct `raw`, then mdm quarantine replay rows.csv")
+    out.print(
+        "To repair: mdm export quarantine --out rows.csv, correct `raw`, then mdm quarantine replay rows.csv"
+    )

@@ -10,7 +10,13 @@ import orjson
 import typer
 from pydantic import ValidationError
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 
 from golden_record.policy import PolicyError
@@ -29,7 +35,12 @@ out = Console()
 err = Console(stderr=True)
 
 StoreOption = Annotated[
-    str | None, typer.Option("--store", metavar="URL", help="Store: an SQLite file, sqlite:///FILE or postgresql://... [env: MDM_STORE]")
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="URL",
+        help="Store: an SQLite file, sqlite:///FILE or postgresql://... [env: MDM_STORE]",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")]
 
@@ -43,7 +54,9 @@ def load_settings(store: str | None = None, **given: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
-        raise ConfigurationError(first["msg"].removeprefix("Value error, "), where=f"MDM_{name.upper()}") from error
+        raise ConfigurationError(
+            first["msg"].removeprefix("Value error, "), where=f"MDM_{name.upper()}"
+        ) from error
 
 
 @contextmanager
@@ -64,16 +77,14 @@ def plain_errors() -> Iterator[None]:
 
 def fail(error: MdmError) -> None:
     err.print(f"[bold red]Error[/] [dim]({error.code})[/] ", end="")
-    if error.where:
-        err.print(f"{error.where}: ", end="", markup=False, highlight=False)
-    err.print(error.message, markup=False, highlight=False)
-    if error.hint:
-        err.print(error.hint, markup=False, highlight=False)
+    err.print(str(error), markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(error.exit_code)
 
 
 def print_json(value: Any) -> None:
-    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS, default=_plain) + b"\n")
+    sys.stdout.buffer.write(
+        orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS, default=_plain) + b"\n"
+    )
     sys.stdout.buffer.flush()
 
 
@@ -130,4 +141,18 @@ def confirm_overwrite(path: Path, *, force: bool) -> None:
         raise InputError("the file exists already", where=str(path), hint="Add --force to overwrite it.")
 
 
-__all__ = ["Bars", "JsonOption", "MofNCompleteColumn", "StoreOption", "confirm_overwrite", "err", "fail", "load_settings", "number", "out", "plain_errors", "print_json", "progress_bars", "table"]
+__all__ = [
+    "Bars",
+    "JsonOption",
+    "StoreOption",
+    "confirm_overwrite",
+    "err",
+    "fail",
+    "load_settings",
+    "number",
+    "out",
+    "plain_errors",
+    "print_json",
+    "progress_bars",
+    "table",
+]

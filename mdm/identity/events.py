@@ -65,7 +65,9 @@ class Events:
             kinds.append(kind.value)
             entities.append(entity)
             data.append(canonical_json(values))
-        return cls(_table(pa.array(kinds, pa.string()), pa.array(entities, pa.string()), pa.array(data, pa.string())))
+        return cls(
+            _table(pa.array(kinds, pa.string()), pa.array(entities, pa.string()), pa.array(data, pa.string()))
+        )
 
     @classmethod
     def bulk(cls, kind: EventKind, *, entity: pa.Array, data: Mapping[str, pa.Array]) -> Events:

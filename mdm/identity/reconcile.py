@@ -40,7 +40,7 @@ class Merge:
 
 @dataclass(frozen=True)
 class Move:
-    """Records leave an entity: for another one, or (`target` None) for an entity formed of them."""
+    """Records leave an entity: for another one, or (`target` None) for a new one, in whose group they are listed."""
 
     source: int
     target: int | None
@@ -58,7 +58,7 @@ class Question:
 
 @dataclass
 class Reconciliation:
-    """`formed_group[i]` says into which new entity (0, 1, ...) `formed_record[i]` goes; the rest change existing ones."""
+    """`formed_group[i]` says into which new entity (0, 1, ...) `formed_record[i]` goes; moves come before."""
 
     formed_record: Ids
     formed_group: Ids
@@ -85,7 +85,11 @@ class EntityFacts:
 def reconcile(proposal: Proposal, facts: EntityFacts) -> Reconciliation:
     record, cluster, entity = proposal.record, proposal.cluster, proposal.entity
     known = entity != NO_ENTITY
-    pair = np.unique(np.stack([cluster[known], entity[known]], axis=1), axis=0) if known.any() else np.empty((0, 2), np.int64)
+    pair = (
+        np.unique(np.stack([cluster[known], entity[known]], axis=1), axis=0)
+        if known.any()
+        else np.empty((0, 2), np.int64)
+    )
     clusters, entities_of_cluster = np.unique(pair[:, 0], return_counts=True)
     entities, clusters_of_entity = np.unique(pair[:, 1], return_counts=True)
 
@@ -128,7 +132,7 @@ def _untangle(record: Ids, cluster: Ids, entity: Ids, facts: EntityFacts, result
                 _part(e, owner, records, wholly=_wholly_in(e, c, members), facts=facts, result=result)
     result.linked_record = np.concatenate([result.linked_record, np.array(linked_record, dtype=np.int64)])
     result.linked_entity = np.concatenate([result.linked_entity, np.array(linked_entity, dtype=np.int64)])
-    _form_ownerless(members, owners, result)
+    _form_ownerless(members, owners, facts, result)
 
 
 def _owners(members: dict[int, dict[int, list[int]]], facts: EntityFacts) -> dict[int, int]:
@@ -153,7 +157,13 @@ def _wholly_in(entity: int, cluster: int, members: dict[int, dict[int, list[int]
 
 
 def _part(
-    entity: int, owner: int | None, records: list[int], *, wholly: bool, facts: EntityFacts, result: Reconciliation
+    entity: int,
+    owner: int | None,
+    records: list[int],
+    *,
+    wholly: bool,
+    facts: EntityFacts,
+    result: Reconciliation,
 ) -> None:
     """An entity whose records are proposed elsewhere: merge it, or move the records, or ask."""
     if wholly and owner is not None:
@@ -168,17 +178,21 @@ def _part(
 
 
 def _form_ownerless(
-    members: dict[int, dict[int, list[int]]], owners: dict[int, int], result: Reconciliation
+    members: dict[int, dict[int, list[int]]],
+    owners: dict[int, int],
+    facts: EntityFacts,
+    result: Reconciliation,
 ) -> None:
-    """New records of a cluster that got no entity form one of their own."""
+    """A cluster that got no entity forms one: of its new records and of those that may leave other entities."""
     group = int(result.formed_group.max()) + 1 if len(result.formed_group) else 0
     for c in sorted(members):
-        fresh = members[c].get(NO_ENTITY, [])
-        if c in owners or not fresh:
+        if c in owners:
             continue
-        result.formed_record = np.concatenate([result.formed_record, np.array(sorted(fresh), dtype=np.int64)])
-        result.formed_group = np.concatenate([result.formed_group, np.full(len(fresh), group, dtype=np.int64)])
-        group += 1
+        free = sorted(r for e, records in members[c].items() if e not in facts.protected for r in records)
+        if free:
+            result.formed_record = np.concatenate([result.formed_record, np.array(free, dtype=np.int64)])
+            result.formed_group = np.concatenate([result.formed_group, np.full(len(free), group)])
+            group += 1
 
 
 def _question(reason: str, entities: list[int], records: Iterable[int]) -> Question:

@@ -75,7 +75,9 @@ class NumberPlan:
         span = _RANGES[kind]
         if start < 0 or start + count > span.size:
             raise IdentityError(f"The sequence of {kind} numbers is exhausted at {span.size:,}.")
-        values = self._permute(np.arange(start, start + count, dtype=np.uint64), span, kind) + np.uint64(span.first)
+        values = self._permute(np.arange(start, start + count, dtype=np.uint64), span, kind) + np.uint64(
+            span.first
+        )
         return [text + verhoeff.calc_check_digit(text) for text in values.astype("U11").tolist()]
 
     def _permute(self, values: NDArray[np.uint64], span: _Range, kind: NumberKind) -> NDArray[np.uint64]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import shutil
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from mdm.errors import ConfigurationError, InputError
-from mdm.pipeline.evaluation import evaluate
+from mdm.errors import InputError
+from mdm.pipeline.evaluation import anchor_of, evaluate
 from mdm.pipeline.ingest import Ingest
-from mdm.pipeline.progress import Progress, Silent
+from mdm.pipeline.progress import Progress, Silent, share_of
 from mdm.pipeline.report import write_report
 from mdm.pipeline.run import run
 from mdm.registries.declaration import load_registries
@@ -24,7 +25,7 @@ from mdm.store.keys import make_key
 from mdm.store.schema import create
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from mdm.pipeline.evaluation import Evaluation
@@ -32,9 +33,7 @@ if TYPE_CHECKING:
     from mdm.pipeline.run import RunReport
     from mdm.registries.declaration import RegistryDeclaration
 
-T = TypeVar("T")
 _MARK = ".mdm-demo"
-ANCHOR_MISSING = ConfigurationError("No registry is declared as the anchor.", hint="Set `anchor: true` in the population database's YAML.")
 
 
 @dataclass(frozen=True)
@@ -48,11 +47,11 @@ class RegistryRow:
     """Records beyond the first of a person, in this registry."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class TimedStep:
     name: str
-    seconds: float
-    rows: int
+    seconds: float = 0.0
+    rows: int = 0
 
 
 @dataclass
@@ -69,11 +68,9 @@ class DemoResult:
     runs: list[RunReport] = field(default_factory=list)
 
 
-def anchor_of(registries: Mapping[str, RegistryDeclaration]) -> str | None:
-    return next((code for code, declared in registries.items() if declared.anchor), None)
-
-
-def run_demo(*, people: int, seed: int, folder: Path, profile: str, progress: Progress | None = None) -> DemoResult:
+def run_demo(
+    *, people: int, seed: int, folder: Path, profile: str, progress: Progress | None = None
+) -> DemoResult:
     """Simulates, ingests the first delivery and runs, then the later delivery and runs again, evaluates and reports."""
     progress = progress or Silent()
     _make_room(folder)
@@ -81,60 +78,67 @@ def run_demo(*, people: int, seed: int, folder: Path, profile: str, progress: Pr
     result = DemoResult(people, seed, profile, store=folder / "mdm.db", report=folder / "report.html")
     files = folder / "files"
     simulation = load_simulation_settings(settings.configs / "simulation.yaml").with_profile(profile)
-    with progress.task("simulate", total=1.0) as task:
-        started = time.perf_counter()
-        reached = 0.0
-
-        def tell(step: str, done: float) -> None:
-            nonlocal reached
-            task.describe(f"simulate: {step}")
-            task.advance(done - reached)
-            reached = done
-
-        summary = simulate(people=people, seed=seed, out=files, settings=simulation, progress=tell)
-        result.steps.append(TimedStep("simulate", time.perf_counter() - started, sum(summary.rows.values())))
+    with _timing(result, "simulate") as timed, share_of(progress, "simulate") as tell:
+        summary = simulate(
+            people=people,
+            seed=seed,
+            out=files,
+            settings=simulation,
+            progress=lambda step, done: tell(done, step),
+        )
+        timed.rows = sum(summary.rows.values())
     create(settings)
     make_key(settings)
-    reports = []
+    ingested = []
     for number, delivery in enumerate(("delivery-1", "delivery-2"), start=1):
-        ingested, timed = _timed(f"ingest, delivery {number}", lambda delivery=delivery: Ingest(settings, progress=progress).folder(files / delivery))
-        reports.append(ingested)
-        result.steps.append(TimedStep(timed[0], timed[1], sum(c.received for c in ingested.by_registry().values())))
+        with _timing(result, f"ingest, delivery {number}") as timed:
+            report = Ingest(settings, progress=progress).folder(files / delivery)
+            timed.rows = sum(counts.received for counts in report.by_registry().values())
+        ingested.append(report)
         done = run(settings, progress=progress)
         result.runs.append(done)
-        result.steps += [TimedStep(f"{step.step}, run {number}", step.seconds, step.rows) for step in done.steps]
+        result.steps += [
+            TimedStep(f"{step.step}, run {number}", step.seconds, step.rows) for step in done.steps
+        ]
     registries = load_registries(settings.registries_folder)
-    anchor = anchor_of(registries)
-    if anchor is None:
-        raise ANCHOR_MISSING
-    result.evaluation, timed = _timed("evaluate", lambda: evaluate(settings, files, anchor=anchor))
-    result.steps.append(TimedStep(timed[0], timed[1], result.evaluation.records))
-    result.registries = list(_registry_rows(settings, registries, reports))
+    with _timing(result, "evaluate") as timed:
+        result.evaluation = evaluate(settings, files, anchor=anchor_of(registries))
+        timed.rows = result.evaluation.records
+    result.registries = list(_registry_rows(settings, registries, ingested))
     result.totals = _totals(settings, result.evaluation)
     write_report(result)
     return result
+
+
+@contextmanager
+def _timing(result: DemoResult, name: str) -> Iterator[TimedStep]:
+    step = TimedStep(name)
+    started = time.perf_counter()
+    yield step
+    step.seconds = time.perf_counter() - started
+    result.steps.append(step)
 
 
 def _make_room(folder: Path) -> None:
     """Replaces an earlier demo; never touches a folder that is something else."""
     if folder.exists() and any(folder.iterdir()):
         if not (folder / _MARK).exists():
-            raise InputError("the folder is not empty and was not made by a demo", where=str(folder), hint="Name a new folder with --out.")
+            raise InputError(
+                "the folder is not empty and was not made by a demo",
+                where=str(folder),
+                hint="Name a new folder with --out.",
+            )
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _MARK).touch()
 
 
-def _timed(name: str, work: Callable[[], T]) -> tuple[T, tuple[str, float]]:
-    started = time.perf_counter()
-    done = work()
-    return done, (name, time.perf_counter() - started)
-
-
 _PER_REGISTRY = pa.schema([("registry", pa.string()), ("records", pa.int64()), ("people", pa.int64())])
 
 
-def _registry_rows(settings: Settings, registries: Mapping[str, RegistryDeclaration], reports: list[IngestReport]) -> Iterator[RegistryRow]:
+def _registry_rows(
+    settings: Settings, registries: Mapping[str, RegistryDeclaration], reports: list[IngestReport]
+) -> Iterator[RegistryRow]:
     with bulk(settings) as store:
         found = store.read(
             "SELECT r.registry, COUNT(*), COUNT(DISTINCT m.entity_key) FROM record AS r JOIN membership AS m ON m.record_id = r.record_id"

@@ -9,13 +9,15 @@ import duckdb
 import pyarrow as pa
 
 from matching.evaluate import ClusterCounts, PairCounts, cluster_counts, pair_counts
-from mdm.errors import InputError
+from mdm.errors import ConfigurationError, InputError
 from mdm.simulation.truth import TRUTH_FOLDER
 from mdm.store.engine import bulk
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from mdm.registries.declaration import RegistryDeclaration
     from mdm.settings import Settings
 
 _MEMBERS = pa.schema([("registry", pa.string()), ("local_id", pa.string()), ("entity", pa.int64())])
@@ -48,7 +50,12 @@ class Evaluation:
     rejects_unexpected: int = 0
 
     def as_dict(self) -> dict[str, Any]:
-        pairs = {"precision": self.pairs.precision, "recall": self.pairs.recall, "f1": self.pairs.f1, **asdict(self.pairs)}
+        pairs = {
+            "precision": self.pairs.precision,
+            "recall": self.pairs.recall,
+            "f1": self.pairs.f1,
+            **asdict(self.pairs),
+        }
         return {
             "records": self.records,
             "without_truth": self.without_truth,
@@ -63,11 +70,26 @@ class Evaluation:
         }
 
 
+def anchor_of(registries: Mapping[str, RegistryDeclaration]) -> str:
+    """Code of the population database."""
+    code = next((code for code, declared in registries.items() if declared.anchor), None)
+    if code is None:
+        raise ConfigurationError(
+            "no registry is declared as the anchor",
+            hint="Set `anchor: true` in the population database's YAML.",
+        )
+    return code
+
+
 def evaluate(settings: Settings, truth: Path, *, anchor: str) -> Evaluation:
     """`truth` is the truth folder of a simulation, or the simulation's folder; `anchor` the code of the population database."""
     folder = truth if (truth / "records.parquet").exists() else truth / TRUTH_FOLDER
     if not (folder / "records.parquet").exists():
-        raise InputError("there is no truth here", where=str(truth), hint="Give the folder that `mdm simulate --out` wrote.")
+        raise InputError(
+            "there is no truth here",
+            where=str(truth),
+            hint="Give the folder that `mdm simulate --out` wrote.",
+        )
     with bulk(settings) as store:
         members = store.read(
             "SELECT r.registry, r.local_id, m.entity_key FROM record AS r JOIN membership AS m ON m.record_id = r.record_id"
@@ -90,7 +112,11 @@ def evaluate(settings: Settings, truth: Path, *, anchor: str) -> Evaluation:
     labels = connection.execute("SELECT person, entity FROM judged WHERE person IS NOT NULL").fetchnumpy()
     missing = connection.execute("SELECT COUNT(*) FROM judged WHERE person IS NULL").fetchall()[0][0]
     if len(labels["person"]) == 0:
-        raise InputError("the truth knows none of the store's records", where=str(folder), hint="Is it the truth of another simulation?")
+        raise InputError(
+            "the truth knows none of the store's records",
+            where=str(folder),
+            hint="Is it the truth of another simulation?",
+        )
     expected, found, unexpected = _rejects(connection, folder)
     return Evaluation(
         records=len(labels["person"]),
@@ -120,7 +146,7 @@ def _by_registry(connection: duckdb.DuckDBPyConnection, anchor: str) -> list[Reg
 
 def _rejects(connection: duckdb.DuckDBPyConnection, folder: Path) -> tuple[int, int, int]:
     """Rows that must be rejected, those of them that were, and rejected rows that need not have been."""
-    return connection.execute(  # type: ignore[no-any-return]
+    expected, found, unexpected = connection.execute(
         f"""
         WITH expected AS (SELECT DISTINCT registry, file, row_number FROM read_parquet('{folder / "rejects.parquet"}')),
         landed AS (SELECT DISTINCT registry, file, row_number FROM quarantined)
@@ -130,3 +156,4 @@ def _rejects(connection: duckdb.DuckDBPyConnection, folder: Path) -> tuple[int, 
             (SELECT COUNT(*) FROM landed ANTI JOIN expected USING (registry, file, row_number))
         """
     ).fetchall()[0]
+    return int(expected), int(found), int(unexpected)

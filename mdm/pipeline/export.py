@@ -45,7 +45,11 @@ def export(
     """
     if path.suffix not in {".parquet", ".csv"}:
         raise InputError("the file's ending must be .parquet or .csv", where=str(path))
-    sealed = [] if include_sealed else [code for code, declared in registries.items() if declared.sensitivity == "sealed"]
+    sealed = (
+        []
+        if include_sealed
+        else [code for code, declared in registries.items() if declared.sensitivity == "sealed"]
+    )
     connection = duckdb.connect()
     with bulk(settings) as store:
         if what == "crosswalk":
@@ -104,7 +108,9 @@ def _golden(connection: duckdb.DuckDBPyConnection, store: Bulk, attributes: Attr
     return f"SELECT entity_id, ssn, number_kind, number_state, {columns}, provenance FROM golden ORDER BY entity_id"
 
 
-def _households(connection: duckdb.DuckDBPyConnection, store: Bulk, sealed: list[str], attributes: Attributes) -> str:
+def _households(
+    connection: duckdb.DuckDBPyConnection, store: Bulk, sealed: list[str], attributes: Attributes
+) -> str:
     """One row per household record, with the entities of the records that name it as their household."""
     households = store.read(
         f"""
@@ -154,7 +160,18 @@ def _quarantine(connection: duckdb.DuckDBPyConnection, store: Bulk, sealed: list
         SELECT CAST(quarantine_id AS TEXT), registry, source, file, CAST(row_number AS TEXT), local_id, reason, detail, raw, status
         FROM quarantine WHERE {_not_in("registry", sealed)}
         """,
-        _strings("quarantine_id", "registry", "source", "file", "row_number", "local_id", "reason", "detail", "raw", "status"),
+        _strings(
+            "quarantine_id",
+            "registry",
+            "source",
+            "file",
+            "row_number",
+            "local_id",
+            "reason",
+            "detail",
+            "raw",
+            "status",
+        ),
     )
     connection.register("quarantined", rows)
     return (

@@ -29,28 +29,39 @@ def golden_step(context: Context, store: Bulk) -> StepResult:
     connection.register("trust", pa.Table.from_pylist(trust))
     as_of = connection.execute("SELECT MAX(observed_on) FROM contribution").fetchall()[0][0] or date.min
     survive_all(
-        connection, policy=context.policy, contributions="contribution", trust="trust", as_of=as_of, into="golden_now"
+        connection,
+        policy=context.policy,
+        contributions="contribution",
+        trust="trust",
+        as_of=as_of,
+        into="golden_now",
     )
     connection.execute("DROP TABLE contribution")
     changed, total = _write_changes(context, store)
-    return StepResult(total, {"changed": changed, "unchanged": total - changed, "policy": context.policy.hash})
+    return StepResult(
+        total, {"changed": changed, "unchanged": total - changed, "policy": context.policy.hash}
+    )
 
 
 def _write_changes(context: Context, store: Bulk) -> tuple[int, int]:
     """Closes golden records that no longer hold and opens their successors; one event tells of all."""
     connection = context.workspace.connection
-    standing = store.read("SELECT entity_key, golden_id, hash FROM golden WHERE until_event IS NULL", _STANDING)
+    standing = store.read(
+        "SELECT entity_key, golden_id, hash FROM golden WHERE until_event IS NULL", _STANDING
+    )
     connection.register("standing", standing)
     connection.execute(
         """
         CREATE OR REPLACE TABLE golden_changed AS
-        SELECT n.entity, n."values", n.provenance, sha256(n."values" || chr(31) || n.provenance) AS hash, s.golden_id AS former
+        SELECT n.entity, n."values", n.provenance, sha256(n."values" || chr(10) || n.provenance) AS hash, s.golden_id AS former
         FROM golden_now AS n LEFT JOIN standing AS s ON s.entity_key = n.entity
-        WHERE s.hash IS NULL OR s.hash <> sha256(n."values" || chr(31) || n.provenance)
+        WHERE s.hash IS NULL OR s.hash <> sha256(n."values" || chr(10) || n.provenance)
         """
     )
     # an entity that lost its last active record has no golden record any more
-    gone = connection.sql("SELECT golden_id FROM standing ANTI JOIN golden_now ON entity = entity_key").to_arrow_table()
+    gone = connection.sql(
+        "SELECT golden_id FROM standing ANTI JOIN golden_now ON entity = entity_key"
+    ).to_arrow_table()
     total = connection.execute("SELECT COUNT(*) FROM golden_now").fetchall()[0][0]
     changed, digest = connection.execute(
         "SELECT COUNT(*), sha256(string_agg(entity || ':' || hash, ',' ORDER BY entity)) FROM golden_changed"
@@ -64,13 +75,21 @@ def _write_changes(context: Context, store: Bulk) -> tuple[int, int]:
                 (
                     EventKind.GOLDEN_COMPUTED,
                     None,
-                    {"kind": PERSON, "changed": changed, "closed": gone.num_rows, "digest": digest, "policy": context.policy.hash},
+                    {
+                        "kind": PERSON,
+                        "changed": changed,
+                        "closed": gone.num_rows,
+                        "digest": digest,
+                        "policy": context.policy.hash,
+                    },
                 )
             ]
         ),
         stamp=context.stamp("golden records"),
     )
-    former = connection.sql("SELECT former AS golden_id FROM golden_changed WHERE former IS NOT NULL").to_arrow_table()
+    former = connection.sql(
+        "SELECT former AS golden_id FROM golden_changed WHERE former IS NOT NULL"
+    ).to_arrow_table()
     closed = pa.concat_tables([former, gone])
     if closed.num_rows:
         store.stage("closed_golden", closed)

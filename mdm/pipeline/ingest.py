@@ -64,19 +64,36 @@ class IngestReport:
 class Ingest:
     """Lands files of any registry declared in the installation's configuration."""
 
-    def __init__(self, settings: Settings, *, actor: str = "ingest", delivered_on: date | None = None, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        actor: str = "ingest",
+        delivered_on: date | None = None,
+        progress: Progress | None = None,
+    ) -> None:
         self.settings, self.actor, self.delivered_on = settings, actor, delivered_on
         self.progress = progress or Silent()
         self.attributes: Attributes = load_attributes(settings.attributes_file)
-        self.registries: Mapping[str, RegistryDeclaration] = load_registries(settings.registries_folder, attributes=self.attributes)
+        self.registries: Mapping[str, RegistryDeclaration] = load_registries(
+            settings.registries_folder, attributes=self.attributes
+        )
         self.units = Units.load()
         self.report = IngestReport()
 
     def folder(self, folder: Path) -> IngestReport:
         """Takes a delivery (a folder with a folder per registry), or a folder of deliveries, in the order of their names."""
         if not folder.is_dir():
-            raise InputError("there is no such folder", where=str(folder), hint="Give the folder of a delivery, or use --registry NAME FILE.")
-        deliveries = [folder] if self._codes_in(folder) else [part for part in sorted(folder.iterdir()) if part.is_dir() and self._codes_in(part)]
+            raise InputError(
+                "there is no such folder",
+                where=str(folder),
+                hint="Give the folder of a delivery, or use --registry NAME FILE.",
+            )
+        deliveries = (
+            [folder]
+            if self._codes_in(folder)
+            else [part for part in sorted(folder.iterdir()) if part.is_dir() and self._codes_in(part)]
+        )
         if not deliveries:
             raise InputError(
                 "no folder below it has the name of a registry",
@@ -93,24 +110,34 @@ class Ingest:
     def files(self, code: str, paths: Sequence[Path]) -> IngestReport:
         """Takes single files of one registry; each must fit the name pattern of one of its sources."""
         if code not in self.registries:
-            raise InputError(f"no registry `{code}` is declared", hint=f"Declared: {', '.join(self.registries)}.")
+            raise InputError(
+                f"no registry `{code}` is declared", hint=f"Declared: {', '.join(self.registries)}."
+            )
         declaration = self.registries[code]
         files = []
         for path in paths:
             if not path.is_file():
                 raise InputError("there is no such file", where=str(path))
-            sources = [source for source in declaration.sources if any(path.match(glob) for glob in source.files)]
+            sources = [
+                source for source in declaration.sources if any(path.match(glob) for glob in source.files)
+            ]
             if not sources and len(declaration.sources) == 1:
                 sources = list(declaration.sources)
             if not sources:
                 expected = [glob for source in declaration.sources for glob in source.files]
-                raise InputError(f"no source of {code} has files of this name", where=path.name, hint=f"Expected {', '.join(expected)}.")
+                raise InputError(
+                    f"no source of {code} has files of this name",
+                    where=path.name,
+                    hint=f"Expected {', '.join(expected)}.",
+                )
             files += [delivery_file(source, path) for source in sources]
         self._take(code, files)
         return self.report
 
     def _codes_in(self, folder: Path) -> list[str]:
-        return [part.name for part in sorted(folder.iterdir()) if part.is_dir() and part.name in self.registries]
+        return [
+            part.name for part in sorted(folder.iterdir()) if part.is_dir() and part.name in self.registries
+        ]
 
     def _take(self, code: str, files: list[DeliveryFile]) -> None:
         """All sources of one registry; a fault in a file stops that file and not the others."""
@@ -122,7 +149,14 @@ class Ingest:
                 self._take_file(declaration, declared, same, files, task)
                 task.advance(len(same))
 
-    def _take_file(self, declaration: RegistryDeclaration, declared: str, same: list[DeliveryFile], files: list[DeliveryFile], task: Task) -> None:
+    def _take_file(
+        self,
+        declaration: RegistryDeclaration,
+        declared: str,
+        same: list[DeliveryFile],
+        files: list[DeliveryFile],
+        task: Task,
+    ) -> None:
         """One file; it may feed several sources of its registry."""
         first = same[0]
         if not any(declaration.source(file.source).records for file in same):
@@ -132,7 +166,9 @@ class Ingest:
         try:
             with bulk(self.settings) as store:
                 if already_landed(store, landed):
-                    self.report.files.append(IngestedFile(declaration.code, first.name, LandingCounts(), already=True))
+                    self.report.files.append(
+                        IngestedFile(declaration.code, first.name, LandingCounts(), already=True)
+                    )
                     return
                 chunks = self._chunks(declaration, same, files, delivered_on, task)
                 counts = land_file(store, landed, chunks, attributes=self.attributes, actor=self.actor)
@@ -141,12 +177,19 @@ class Ingest:
             self.report.failed.append(FailedFile(declaration.code, first.name, error))
 
     def _chunks(
-        self, declaration: RegistryDeclaration, same: list[DeliveryFile], files: list[DeliveryFile], delivered_on: date | None, task: Task
+        self,
+        declaration: RegistryDeclaration,
+        same: list[DeliveryFile],
+        files: list[DeliveryFile],
+        delivered_on: date | None,
+        task: Task,
     ) -> Iterator[LandedChunk]:
         def tell(file: DeliveryFile, rows: int) -> None:
             task.describe(f"{declaration.name.vi}: {file.name} ({rows:,})")
 
-        yield from read_delivery(declaration, same, beside=files, delivered_on=delivered_on, units=self.units, progress=tell)
+        yield from read_delivery(
+            declaration, same, beside=files, delivered_on=delivered_on, units=self.units, progress=tell
+        )
 
 
 def _in_time(file: DeliveryFile) -> tuple[str, str]:

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from mdm.store.engine import Bulk
 
 _PEOPLE = pa.schema([("entity_key", pa.int64()), ("entity_id", pa.string()), ("anchored", pa.int64())])
-_NUMBERS = pa.schema([("entity_key", pa.int64()), ("number", pa.string()), ("kind", pa.string()), ("state", pa.string())])
+_NUMBERS = pa.schema(
+    [("entity_key", pa.int64()), ("number", pa.string()), ("kind", pa.string()), ("state", pa.string())]
+)
 
 
 def number_step(context: Context, store: Bulk) -> StepResult:
@@ -25,7 +27,15 @@ def number_step(context: Context, store: Bulk) -> StepResult:
     anchored = _anchor(context, store)
     deceased = _tell_deaths(context, store)
     total = context.workspace.connection.execute("SELECT COUNT(*) FROM person_number").fetchall()[0][0]
-    return StepResult(total, {"issued": issued[NumberKind.SSN], "temporary": issued[NumberKind.TEMPORARY], "anchored": anchored, "deceased": deceased})
+    return StepResult(
+        total,
+        {
+            "issued": issued[NumberKind.SSN],
+            "temporary": issued[NumberKind.TEMPORARY],
+            "anchored": anchored,
+            "deceased": deceased,
+        },
+    )
 
 
 def _load_people(context: Context, store: Bulk, anchors: list[str]) -> None:
@@ -46,7 +56,9 @@ def _load_people(context: Context, store: Bulk, anchors: list[str]) -> None:
         """SELECT entity_key, "values" FROM golden WHERE until_event IS NULL AND "values" LIKE '%"death_date"%'""",
         pa.schema([("entity_key", pa.int64()), ("values", pa.string())]),
     )
-    numbers = store.read("SELECT entity_key, number, kind, state FROM ssn WHERE state <> 'superseded'", _NUMBERS)
+    numbers = store.read(
+        "SELECT entity_key, number, kind, state FROM ssn WHERE state <> 'superseded'", _NUMBERS
+    )
     connection = context.workspace.connection
     for name, rows in (("people", people), ("goldens", goldens), ("numbers", numbers)):
         connection.register(name, rows)
@@ -69,9 +81,15 @@ def _load_people(context: Context, store: Bulk, anchors: list[str]) -> None:
 def _issue(context: Context, store: Bulk, kind: NumberKind) -> int:
     """New numbers, in the order of the entities' keys."""
     connection = context.workspace.connection
-    wanted = "anchored AND ssn IS NULL" if kind is NumberKind.SSN else "NOT anchored AND ssn IS NULL AND temporary IS NULL"
-    people = connection.sql(f"SELECT entity_key, entity_id FROM person_number WHERE {wanted} ORDER BY entity_key").to_arrow_table()
-    count = people.num_rows
+    wanted = (
+        "anchored AND ssn IS NULL"
+        if kind is NumberKind.SSN
+        else "NOT anchored AND ssn IS NULL AND temporary IS NULL"
+    )
+    people = connection.sql(
+        f"SELECT entity_key, entity_id FROM person_number WHERE {wanted} ORDER BY entity_key"
+    ).to_arrow_table()
+    count = int(people.num_rows)
     if count == 0:
         return 0
     start = int(store.scalar(f"SELECT COALESCE(MAX(sequence), -1) FROM ssn WHERE kind = '{kind}'")) + 1
@@ -91,7 +109,9 @@ def _issue(context: Context, store: Bulk, kind: NumberKind) -> int:
                 },
             ),
             first_seq=first,
-            stamp=context.stamp("anchored in the population database" if kind is NumberKind.SSN else "not anchored yet"),
+            stamp=context.stamp(
+                "anchored in the population database" if kind is NumberKind.SSN else "not anchored yet"
+            ),
         ),
     )
     events = pa.array(np.arange(first, first + count))
@@ -109,9 +129,13 @@ def _issue(context: Context, store: Bulk, kind: NumberKind) -> int:
     store.append("ssn", rows)
     column = "ssn" if kind is NumberKind.SSN else "temporary"
     connection.register("issued", rows)
-    connection.execute(f"UPDATE person_number SET {column} = i.number FROM issued AS i WHERE person_number.entity_key = i.entity_key")
+    connection.execute(
+        f"UPDATE person_number SET {column} = i.number FROM issued AS i WHERE person_number.entity_key = i.entity_key"
+    )
     if kind is NumberKind.SSN:
-        connection.execute("UPDATE person_number SET ssn_state = 'active' FROM issued AS i WHERE person_number.entity_key = i.entity_key")
+        connection.execute(
+            "UPDATE person_number SET ssn_state = 'active' FROM issued AS i WHERE person_number.entity_key = i.entity_key"
+        )
     connection.unregister("issued")
     return count
 
@@ -133,11 +157,14 @@ def _tell_deaths(context: Context, store: Bulk) -> int:
 
 
 def _change(context: Context, store: Bulk, rows: pa.Table, *, state: NumberState, reason: str) -> int:
-    count = rows.num_rows
+    count = int(rows.num_rows)
     if count == 0:
         return 0
     first = store.next_id("event", "seq")
-    data = {"number": json_strings(rows["number"].combine_chunks()), "state": json_strings(pa.array([state.value] * count))}
+    data = {
+        "number": json_strings(rows["number"].combine_chunks()),
+        "state": json_strings(pa.array([state.value] * count)),
+    }
     if state is NumberState.SUPERSEDED:
         data["superseded_by"] = json_strings(rows["heir"].combine_chunks())
     store.append(

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
 
 class Task(Protocol):
@@ -15,7 +16,7 @@ class Task(Protocol):
 
 
 class Progress(Protocol):
-    def task(self, description: str, *, total: float | None) -> contextmanager[Task]: ...  # type: ignore[valid-type]
+    def task(self, description: str, *, total: float | None) -> AbstractContextManager[Task]: ...
 
 
 class _Nothing:
@@ -32,3 +33,20 @@ class Silent:
     @contextmanager
     def task(self, description: str, *, total: float | None) -> Iterator[Task]:  # noqa: ARG002
         yield _Nothing()
+
+
+@contextmanager
+def share_of(progress: Progress, description: str) -> Iterator[Callable[[float, str], None]]:
+    """Work that tells which share of it is done (0 to 1) and, if it likes, what it is doing."""
+    reached = 0.0
+    with progress.task(description, total=1.0) as task:
+
+        def tell(done: float, doing: str = "") -> None:
+            nonlocal reached
+            if doing:
+                task.describe(f"{description}: {doing}")
+            task.advance(done - reached)
+            reached = done
+
+        yield tell
+        tell(1.0)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace as replaced
+from dataclasses import dataclass
+from dataclasses import replace as replaced
 from datetime import date
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -59,9 +60,11 @@ def open_rows(settings: Settings, *, registry: str | None, limit: int) -> list[d
     only = f" AND registry = '{registry}'" if registry else ""
     with bulk(settings) as store:
         rows = store.read(
-            f"SELECT {', '.join(_OPEN.names)} FROM quarantine WHERE status = 'open'{only} ORDER BY quarantine_id LIMIT {limit}", _OPEN
+            f"SELECT {', '.join(_OPEN.names)} FROM quarantine WHERE status = 'open'{only} ORDER BY quarantine_id LIMIT {limit}",
+            _OPEN,
         )
-    return rows.to_pylist()  # type: ignore[no-any-return]
+    found: list[dict[str, Any]] = rows.to_pylist()
+    return found
 
 
 def replay(settings: Settings, file: Path, *, actor: str = "operator") -> ReplayCounts:
@@ -80,44 +83,60 @@ def replay(settings: Settings, file: Path, *, actor: str = "operator") -> Replay
         ).to_pylist()
         unknown = sorted(set(repaired) - {row["quarantine_id"] for row in waiting})
         if unknown:
-            raise InputError(f"row {unknown[0]} is not open in the quarantine", where=str(file), hint="mdm quarantine list shows the open rows.")
-        for (registry, source, name, delivered_on), rows in groupby(
-            waiting, key=lambda row: (row["registry"], row["source"], row["file"], row["delivered_on"])
-        ):
+            raise InputError(
+                f"row {unknown[0]} is not open in the quarantine",
+                where=str(file),
+                hint="mdm quarantine list shows the open rows.",
+            )
+        for (registry, *_), rows in groupby(waiting, key=_file_of):
             accepted += _replay_file(
-                store, registries[registry], source, name, delivered_on, [(row["quarantine_id"], row["row_number"]) for row in rows], repaired, attributes, actor
+                store, registries[registry], list(rows), repaired=repaired, attributes=attributes, actor=actor
             )
     return ReplayCounts(repaired=accepted, refused=len(repaired) - accepted)
+
+
+def _file_of(row: dict[str, Any]) -> tuple[str, ...]:
+    return row["registry"], row["source"], row["file"], row["delivered_on"]
 
 
 def dismiss(settings: Settings, quarantine_id: int, *, actor: str = "operator") -> None:
     with bulk(settings) as store:
         if store.scalar(f"SELECT status FROM quarantine WHERE quarantine_id = {quarantine_id}") != "open":
-            raise InputError(f"row {quarantine_id} is not open in the quarantine", hint="mdm quarantine list shows the open rows.")
+            raise InputError(
+                f"row {quarantine_id} is not open in the quarantine",
+                hint="mdm quarantine list shows the open rows.",
+            )
         _resolve(store, [quarantine_id], status="dismissed", batch_id=None, actor=actor)
 
 
 def _replay_file(
     store: Bulk,
     declaration: RegistryDeclaration,
-    source: str,
-    file: str,
-    delivered_on: str | None,
-    rows: list[tuple[int, int | None]],
+    rows: list[dict[str, Any]],
+    *,
     repaired: dict[int, str],
     attributes: Attributes,
     actor: str,
 ) -> int:
     """A batch of its own, of accepted rows only: rows that are refused again are in the quarantine already."""
+    first = rows[0]
+    file, delivered_on = first["file"], first["delivered_on"]
     day = date.fromisoformat(delivered_on) if delivered_on else None
-    numbered = [RepairedRow(row_number or 0, repaired[quarantine_id]) for quarantine_id, row_number in rows]
-    chunks = remap(declaration, numbered, source=source, file=file, delivered_on=day, units=default_units())
+    numbered = [RepairedRow(row["row_number"] or 0, repaired[row["quarantine_id"]]) for row in rows]
+    chunks = remap(
+        declaration, numbered, source=first["source"], file=file, delivered_on=day, units=default_units()
+    )
     refused = {number for chunk in chunks for number in chunk.quarantine["row_number"].to_pylist()}
-    resolved = [quarantine_id for quarantine_id, row_number in rows if (row_number or 0) not in refused]
+    resolved = [row["quarantine_id"] for row in rows if (row["row_number"] or 0) not in refused]
     if not resolved:
         return 0
-    kept = [replaced(chunk, quarantine=chunk.quarantine.slice(0, 0), received=chunk.accepted_rows) for chunk in chunks]
-    digest = hashlib.sha256("\n".join(repaired[quarantine_id] for quarantine_id in resolved).encode()).hexdigest()
+    kept = [
+        replaced(chunk, quarantine=chunk.quarantine.slice(0, 0), received=chunk.accepted_rows)
+        for chunk in chunks
+    ]
+    digest = hashlib.sha256(
+        "\n".join(repaired[quarantine_id] for quarantine_id in resolved).encode()
+    ).hexdigest()
     landed = LandedFile(declaration.code, f"{file} (repaired)", digest, declaration_hash(declaration), day)
     batch_id = store.next_id("batch", "batch_id")
     land_file(store, landed, kept, attributes=attributes, actor=actor)
@@ -142,10 +161,13 @@ def _read(file: Path) -> dict[int, str]:
     connection = duckdb.connect()
     try:
         rows: Iterable[tuple[int, str]] = connection.execute(
-            f"SELECT CAST(quarantine_id AS BIGINT), CAST(raw AS VARCHAR) FROM {reader}(?) WHERE raw IS NOT NULL", [str(file)]
+            f"SELECT CAST(quarantine_id AS BIGINT), CAST(raw AS VARCHAR) FROM {reader}(?) WHERE raw IS NOT NULL",
+            [str(file)],
         ).fetchall()
     except duckdb.Error as error:
         raise InputError(
-            "cannot be read as repaired rows", where=str(file), hint="It needs columns quarantine_id and raw, as `mdm export quarantine` writes them."
+            "cannot be read as repaired rows",
+            where=str(file),
+            hint="It needs columns quarantine_id and raw, as `mdm export quarantine` writes them.",
         ) from error
     return dict(rows)

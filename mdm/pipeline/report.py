@@ -23,7 +23,11 @@ _INK, _SOFT, _WARM = "#1f3a5f", "#7d9ec0", "#c8553d"
 def write_report(result: DemoResult) -> None:
     assert result.evaluation is not None
     environment = Environment(
-        loader=PackageLoader("mdm.pipeline"), autoescape=select_autoescape(), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("mdm.pipeline"),
+        autoescape=select_autoescape(),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["number"] = lambda value: f"{value:,}" if isinstance(value, int) else f"{value:.5f}"
     page = environment.get_template("report.html").render(
@@ -45,7 +49,13 @@ def _registries(result: DemoResult) -> Markup:
     figure, axes = _figure(height=0.28 * len(rows) + 0.8)
     names = [row.name for row in rows]
     axes.barh(names, [row.accepted for row in rows], color=_SOFT, label="accepted")
-    axes.barh(names, [row.quarantined for row in rows], left=[row.accepted for row in rows], color=_WARM, label="quarantined")
+    axes.barh(
+        names,
+        [row.quarantined for row in rows],
+        left=[row.accepted for row in rows],
+        color=_WARM,
+        label="quarantined",
+    )
     axes.set_xlabel("rows")
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.legend(frameon=False, loc="lower right")
@@ -90,8 +100,8 @@ def _figure(*, height: float) -> tuple[Figure, Axes]:
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8, length=3)
-    axes.xaxis.label.set_size(9)
-    axes.yaxis.label.set_size(9)
+    axes.xaxis.label.set_fontsize(9)
+    axes.yaxis.label.set_fontsize(9)
     return figure, axes
 
 

@@ -20,7 +20,7 @@ from mdm.identity.clock import Source
 from mdm.identity.events import EventKind, canonical_json
 from mdm.pipeline.golden_step import golden_step
 from mdm.pipeline.number_step import number_step
-from mdm.pipeline.progress import Progress, Silent
+from mdm.pipeline.progress import Progress, Silent, share_of
 from mdm.pipeline.steps import Context, StepResult, cluster_step, reconcile_step, score_step, train_step
 from mdm.pipeline.workspace import discard, workspace
 from mdm.registries.attributes import load_attributes
@@ -45,7 +45,9 @@ STEPS: dict[str, Callable[[Context, Bulk], StepResult]] = {
     "golden": golden_step,
     "number": number_step,
 }
-_STEP_ROWS = pa.schema([("step", pa.string()), ("seconds", pa.float64()), ("rows", pa.int64()), ("detail", pa.string())])
+_STEP_ROWS = pa.schema(
+    [("step", pa.string()), ("seconds", pa.float64()), ("rows", pa.int64()), ("detail", pa.string())]
+)
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,13 @@ class RunReport:
 
 
 def run(
-    settings: Settings, *, force: bool = False, retrain: bool = False, actor: str = "batch", progress: Progress | None = None, source: Source | None = None
+    settings: Settings,
+    *,
+    force: bool = False,
+    retrain: bool = False,
+    actor: str = "batch",
+    progress: Progress | None = None,
+    source: Source | None = None,
 ) -> RunReport:
     """Runs all steps that are not finished yet.
 
@@ -94,8 +102,13 @@ def run(
     registries = load_registries(settings.registries_folder, attributes=attributes)
     with bulk(settings) as store:
         fingerprint = _fingerprint(store, model, policy, registries)
-        last = store.scalar("SELECT run_id FROM run WHERE finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT 1")
-        unchanged = last is not None and store.scalar(f"SELECT fingerprint FROM run WHERE run_id = '{last}'") == fingerprint
+        last = store.scalar(
+            "SELECT run_id FROM run WHERE finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT 1"
+        )
+        unchanged = (
+            last is not None
+            and store.scalar(f"SELECT fingerprint FROM run WHERE run_id = '{last}'") == fingerprint
+        )
         if unchanged and not force and not retrain:
             return RunReport(run_id=last, nothing_to_do=True, steps=_finished_steps(store, last))
         numbers = number_plan(settings, store)
@@ -124,22 +137,16 @@ def run(
 
 def _perform(context: Context, name: str, progress: Progress) -> FinishedStep:
     started = time.perf_counter()
-    with progress.task(name, total=1.0) as task:
-        reached = 0.0
-
-        def report(share: float) -> None:
-            nonlocal reached
-            task.advance(share - reached)
-            reached = share
-
-        context.progress = report
-        with bulk(context.settings) as store:  # a step and the note that it is done are kept together or not at all
+    with share_of(progress, name) as tell:
+        context.progress = lambda share: tell(share, "")
+        with bulk(
+            context.settings
+        ) as store:  # a step and the note that it is done are kept together or not at all
             result = STEPS[name](context, store)
             finished = FinishedStep(
                 name, round(time.perf_counter() - started, 3), result.rows, result.detail, earlier=False
             )
             _note(context, store, finished)
-        report(1.0)
     return finished
 
 
@@ -157,31 +164,49 @@ def _note(context: Context, store: Bulk, finished: FinishedStep) -> None:
 
 def _begin(store: Bulk, fingerprint: str, source: Source) -> tuple[str, bool]:
     """The unfinished run of this fingerprint, or a new one. Runs of other fingerprints that were left are given up."""
-    waiting = store.scalar(f"SELECT run_id FROM run WHERE finished_at IS NULL AND fingerprint = '{fingerprint}' ORDER BY started_at DESC LIMIT 1")
+    waiting = store.scalar(
+        f"SELECT run_id FROM run WHERE finished_at IS NULL AND fingerprint = '{fingerprint}' ORDER BY started_at DESC LIMIT 1"
+    )
     if waiting:
         return str(waiting), True
     run_id = source.mint(1)[0]
-    store.append("run", pa.table({"run_id": [run_id], "started_at": [source.now()], "fingerprint": [fingerprint]}))
+    store.append(
+        "run", pa.table({"run_id": [run_id], "started_at": [source.now()], "fingerprint": [fingerprint]})
+    )
     return run_id, False
 
 
 def _finish(settings: Settings, run_id: str, source: Source, steps: list[FinishedStep]) -> None:
     summary = canonical_json({step.step: step.detail for step in steps})
     with bulk(settings) as store:
-        store.stage("finished_run", pa.table({"run_id": [run_id], "at": [source.now()], "summary": [summary]}))
-        store.execute("UPDATE run SET finished_at = f.at, summary = f.summary FROM finished_run AS f WHERE run.run_id = f.run_id")
+        store.stage(
+            "finished_run", pa.table({"run_id": [run_id], "at": [source.now()], "summary": [summary]})
+        )
+        store.execute(
+            "UPDATE run SET finished_at = f.at, summary = f.summary FROM finished_run AS f WHERE run.run_id = f.run_id"
+        )
 
 
 def _finished_steps(store: Bulk, run_id: str) -> list[FinishedStep]:
-    rows = store.read(f"SELECT step, seconds, rows, detail FROM run_step WHERE run_id = '{run_id}'", _STEP_ROWS).to_pylist()
-    known = {row["step"]: FinishedStep(row["step"], row["seconds"], row["rows"], orjson.loads(row["detail"]), earlier=True) for row in rows}
+    rows = store.read(
+        f"SELECT step, seconds, rows, detail FROM run_step WHERE run_id = '{run_id}'", _STEP_ROWS
+    ).to_pylist()
+    known = {
+        row["step"]: FinishedStep(
+            row["step"], row["seconds"], row["rows"], orjson.loads(row["detail"]), earlier=True
+        )
+        for row in rows
+    }
     return [known[name] for name in STEPS if name in known]
 
 
-def _fingerprint(store: Bulk, model: Model, policy: Policy, registries: Mapping[str, RegistryDeclaration]) -> str:
+def _fingerprint(
+    store: Bulk, model: Model, policy: Policy, registries: Mapping[str, RegistryDeclaration]
+) -> str:
     last_batch = store.scalar(f"SELECT MAX(seq) FROM event WHERE kind = '{EventKind.BATCH_LANDED}'")
     standing = {
-        code: [declared.trust, declared.anchor, declared.duplicate_free] for code, declared in registries.items()
+        code: [declared.trust, declared.anchor, declared.duplicate_free]
+        for code, declared in registries.items()
     }
     depends = canonical_json([last_batch, model.hash, policy.hash, standing])
     return hashlib.sha256(depends.encode()).hexdigest()

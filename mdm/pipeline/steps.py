@@ -62,7 +62,9 @@ class Context:
         if not self.workspace.has_table(PERSON):
             rows = self.workspace.load_features(PERSON, self.model.feature_columns, self.attributes)
             if rows == 0:
-                raise InputError("The store holds no records of people.", hint="Bring some in first: mdm ingest DIR.")
+                raise InputError(
+                    "The store holds no records of people.", hint="Bring some in first: mdm ingest DIR."
+                )
         return PERSON
 
     def trained_model(self) -> TrainedModel:
@@ -87,15 +89,24 @@ def train_step(context: Context, store: Bulk) -> StepResult:
         return StepResult(0, {"model": present.hash, "trained": False, "records": present.records})
     context.trained = train(context.workspace.connection, context.model, records=context.person_table())
     keep_model(store, context.trained, at=context.source.now())
-    return StepResult(context.trained.records, {"model": context.trained.hash, "trained": True, "records": context.trained.records})
+    return StepResult(
+        context.trained.records,
+        {"model": context.trained.hash, "trained": True, "records": context.trained.records},
+    )
 
 
 def score_step(context: Context, store: Bulk) -> StepResult:
-    connection, records, trained = context.workspace.connection, context.person_table(), context.trained_model()
+    connection, records, trained = (
+        context.workspace.connection,
+        context.person_table(),
+        context.trained_model(),
+    )
     make_keys(connection, context.model, records=records, into="blocking_key")
     reports = make_pairs(connection, context.model, keys="blocking_key", into="pair")
     connection.execute("DROP TABLE blocking_key")
-    scored = score_pairs(connection, trained, records=records, pairs="pair", into="edge", progress=context.progress)
+    scored = score_pairs(
+        connection, trained, records=records, pairs="pair", into="edge", progress=context.progress
+    )
     connection.execute("DROP TABLE pair")
     context.workspace.save("edge", "SELECT * FROM edge ORDER BY record_l, record_r")
     rows = connection.sql(
@@ -105,7 +116,12 @@ def score_step(context: Context, store: Bulk) -> StepResult:
     store.append("edge", rows)
     return StepResult(
         scored.pairs,
-        {"pairs": scored.pairs, "edges": scored.edges, "conflicts": scored.conflicts, "blocking": [asdict(r) for r in reports]},
+        {
+            "pairs": scored.pairs,
+            "edges": scored.edges,
+            "conflicts": scored.conflicts,
+            "blocking": [asdict(r) for r in reports],
+        },
     )
 
 
@@ -151,7 +167,8 @@ def _exclusions(context: Context, registry: Any) -> list[Exclusion]:
     """Two records of a registry that is free of duplicates are two people."""
     codes = sorted(code for code, declared in context.registries.items() if declared.duplicate_free)
     return [
-        Exclusion(name=f"duplicate_free:{code}", label=np.where(registry == code, 0, -1).astype(np.int64)) for code in codes
+        Exclusion(name=f"duplicate_free:{code}", label=np.where(registry == code, 0, -1).astype(np.int64))
+        for code in codes
     ]
 
 
@@ -204,14 +221,17 @@ def reconcile_step(context: Context, store: Bulk) -> StepResult:
     connection.unregister("present")
     formed = store.read("SELECT entity_key, formed_event FROM entity WHERE status = 'active'", _FACTS)
     holders = store.read(
-        "SELECT DISTINCT entity_key FROM ssn WHERE kind = 'ssn' AND state NOT IN ('superseded', 'cancelled')", _HOLDERS
+        "SELECT DISTINCT entity_key FROM ssn WHERE kind = 'ssn' AND state NOT IN ('superseded', 'cancelled')",
+        _HOLDERS,
     )
     facts = EntityFacts(
-        formed_event=dict(zip(formed["entity_key"].to_pylist(), formed["formed_event"].to_pylist(), strict=True)),
+        formed_event=dict(
+            zip(formed["entity_key"].to_pylist(), formed["formed_event"].to_pylist(), strict=True)
+        ),
         protected=frozenset(holders["entity_key"].to_pylist()),
     )
-    result = reconcile(Proposal(record=rows["record_id"], cluster=rows["cluster"], entity=rows["entity"]), facts)
+    result = reconcile(
+        Proposal(record=rows["record_id"], cluster=rows["cluster"], entity=rows["entity"]), facts
+    )
     changes = apply(store, result, kind=PERSON, stamp=context.stamp("batch match"), source=context.source)
     return StepResult(len(rows["record_id"]), asdict(changes))
-
-

@@ -61,7 +61,9 @@ def verify(settings: Settings, *, tell: Callable[[str], None] = lambda _: None) 
 
 def _events(opened: _Opened) -> tuple[int, str | None]:
     """Numbered without gaps, hashed as sealed, columns as in the body."""
-    rows = opened.store.read("SELECT seq, at, kind, entity, run, body, leaf FROM event ORDER BY seq", SEALED_SCHEMA)
+    rows = opened.store.read(
+        "SELECT seq, at, kind, entity, run, body, leaf FROM event ORDER BY seq", SEALED_SCHEMA
+    )
     opened.connection.register("arrow_event", rows)
     opened.connection.execute("CREATE TABLE event AS FROM arrow_event")
     opened.connection.unregister("arrow_event")
@@ -83,7 +85,9 @@ def _events(opened: _Opened) -> tuple[int, str | None]:
 def _batches(opened: _Opened) -> tuple[int, str | None]:
     """Received = accepted + quarantined, and the batch row is as its event told."""
     names = ("batch_id", "received", "accepted", "quarantined", "new", "changed", "withdrawn")
-    schema = pa.schema([*((name, pa.int64()) for name in names), ("digest", pa.string()), ("sha256", pa.string())])
+    schema = pa.schema(
+        [*((name, pa.int64()) for name in names), ("digest", pa.string()), ("sha256", pa.string())]
+    )
     count = opened.read("batch", f"SELECT {', '.join(names)}, digest, sha256 FROM batch", schema)
     wrong = opened.first(
         "SELECT 'batch ' || batch_id || ': received is not accepted plus quarantined' FROM batch WHERE received <> accepted + quarantined ORDER BY batch_id"
@@ -93,7 +97,7 @@ def _batches(opened: _Opened) -> tuple[int, str | None]:
         FROM batch AS b FULL JOIN (SELECT * FROM event WHERE kind = '{EventKind.BATCH_LANDED}') AS e
             ON b.batch_id = CAST(e.body ->> '$.data.batch_id' AS BIGINT)
         WHERE b.digest IS DISTINCT FROM (e.body ->> '$.data.digest') OR b.sha256 IS DISTINCT FROM (e.body ->> '$.data.sha256')
-            OR {' OR '.join(f"b.{name} IS DISTINCT FROM CAST(e.body ->> '$.data.{name}' AS BIGINT)" for name in names)}
+            OR {" OR ".join(f"b.{name} IS DISTINCT FROM CAST(e.body ->> '$.data.{name}' AS BIGINT)" for name in names)}
         ORDER BY 1
         """
     )
@@ -104,18 +108,34 @@ def _versions(opened: _Opened) -> tuple[int, str | None]:
     """Every version and quarantined row is as it landed: the batch's digest is rebuilt from them."""
     texts = ("status", "observed_on", "raw", "attributes", "features", "issues")
     schema = pa.schema(
-        [(n, pa.int64()) for n in ("version_id", "batch_id", "record_id", "version", "row_number")] + [(n, pa.string()) for n in texts]
+        [(n, pa.int64()) for n in ("version_id", "batch_id", "record_id", "version", "row_number")]
+        + [(n, pa.string()) for n in texts]
     )
     count = 0
     for (batch_id,) in opened.connection.execute("SELECT batch_id FROM batch ORDER BY batch_id").fetchall():
-        count += opened.read("version", f"SELECT {', '.join(schema.names)} FROM record_version WHERE batch_id = {batch_id}", schema)
+        count += opened.read(
+            "version",
+            f"SELECT {', '.join(schema.names)} FROM record_version WHERE batch_id = {batch_id}",
+            schema,
+        )
         opened.read(
             "rejected",
             f"SELECT quarantine_id, row_number, reason, raw FROM quarantine WHERE batch_id = {batch_id}",
-            pa.schema([("quarantine_id", pa.int64()), ("row_number", pa.int64()), ("reason", pa.string()), ("raw", pa.string())]),
+            pa.schema(
+                [
+                    ("quarantine_id", pa.int64()),
+                    ("row_number", pa.int64()),
+                    ("reason", pa.string()),
+                    ("raw", pa.string()),
+                ]
+            ),
         )
-        opened.connection.execute(f"CREATE OR REPLACE TABLE row_hash AS SELECT version_id, {VERSION_HASH} AS hash FROM version")
-        opened.connection.execute(f"CREATE OR REPLACE TABLE rejected_hash AS SELECT quarantine_id, {QUARANTINE_HASH} AS hash FROM rejected")
+        opened.connection.execute(
+            f"CREATE OR REPLACE TABLE row_hash AS SELECT version_id, {VERSION_HASH} AS hash FROM version"
+        )
+        opened.connection.execute(
+            f"CREATE OR REPLACE TABLE rejected_hash AS SELECT quarantine_id, {QUARANTINE_HASH} AS hash FROM rejected"
+        )
         rebuilt = f"sha256(({digest_sql('row_hash', 'version_id')}) || ({digest_sql('rejected_hash', 'quarantine_id')}))"
         wrong = opened.first(
             f"SELECT 'batch ' || batch_id || ': a record version or quarantined row is not as it landed'"
@@ -145,8 +165,12 @@ def _membership(opened: _Opened) -> tuple[int, str | None]:
         """
     )
     wrong = (
-        opened.first("SELECT 'record ' || record_id || ' is in two entities' FROM membership GROUP BY record_id HAVING COUNT(*) > 1 ORDER BY record_id")
-        or opened.first("SELECT 'record ' || record_id || ' is in an entity that is not active' FROM membership WHERE status <> 'active' ORDER BY record_id")
+        opened.first(
+            "SELECT 'record ' || record_id || ' is in two entities' FROM membership GROUP BY record_id HAVING COUNT(*) > 1 ORDER BY record_id"
+        )
+        or opened.first(
+            "SELECT 'record ' || record_id || ' is in an entity that is not active' FROM membership WHERE status <> 'active' ORDER BY record_id"
+        )
         or opened.first(
             f"""
             SELECT 'record ' || COALESCE(m.record_id, r.record_id) || ': its entity is not the one that the events give it'
@@ -160,13 +184,21 @@ def _membership(opened: _Opened) -> tuple[int, str | None]:
 
 def _numbers(opened: _Opened) -> tuple[int, str | None]:
     """Well formed, one live number of a kind for a person, each issued by an event and to that person."""
-    schema = pa.schema([("number", pa.string()), ("kind", pa.string()), ("state", pa.string()), ("entity_id", pa.string())])
-    rows = opened.store.read(
-        "SELECT s.number, s.kind, s.state, e.entity_id FROM ssn AS s JOIN entity AS e ON e.entity_key = s.entity_key ORDER BY s.kind, s.sequence", schema
+    schema = pa.schema(
+        [("number", pa.string()), ("kind", pa.string()), ("state", pa.string()), ("entity_id", pa.string())]
     )
-    for position, (text, kind) in enumerate(zip(rows["number"].to_pylist(), rows["kind"].to_pylist(), strict=True)):
+    rows = opened.store.read(
+        "SELECT s.number, s.kind, s.state, e.entity_id FROM ssn AS s JOIN entity AS e ON e.entity_key = s.entity_key ORDER BY s.kind, s.sequence",
+        schema,
+    )
+    for position, (text, kind) in enumerate(
+        zip(rows["number"].to_pylist(), rows["kind"].to_pylist(), strict=True)
+    ):
         if kind_of(text) != kind:
-            return rows.num_rows, f"number at place {position} of the register has a wrong form or check digit"
+            return (
+                rows.num_rows,
+                f"number at place {position} of the register has a wrong form or check digit",
+            )
     opened.connection.register("arrow_number", rows)
     wrong = opened.first(
         "SELECT 'entity ' || entity_id || ' holds two live numbers of one kind' FROM arrow_number"
@@ -183,7 +215,15 @@ def _numbers(opened: _Opened) -> tuple[int, str | None]:
 
 def _golden(opened: _Opened) -> tuple[int, str | None]:
     """Golden records are as hashed, one for each active person."""
-    schema = pa.schema([("entity_key", pa.int64()), ("values", pa.string()), ("provenance", pa.string()), ("hash", pa.string()), ("status", pa.string())])
+    schema = pa.schema(
+        [
+            ("entity_key", pa.int64()),
+            ("values", pa.string()),
+            ("provenance", pa.string()),
+            ("hash", pa.string()),
+            ("status", pa.string()),
+        ]
+    )
     count = opened.read(
         "golden",
         'SELECT g.entity_key, g."values", g.provenance, g.hash, e.status FROM golden AS g JOIN entity AS e ON e.entity_key = g.entity_key WHERE g.until_event IS NULL',
@@ -191,8 +231,10 @@ def _golden(opened: _Opened) -> tuple[int, str | None]:
     )
     wrong = opened.first(
         """SELECT 'golden record of entity ' || entity_key || ' is not as it was computed' FROM golden
-        WHERE hash <> sha256("values" || chr(31) || provenance) ORDER BY entity_key"""
-    ) or opened.first("SELECT 'entity ' || entity_key || ' is not active and has a golden record' FROM golden WHERE status <> 'active' ORDER BY entity_key")
+        WHERE hash <> sha256("values" || chr(10) || provenance) ORDER BY entity_key"""
+    ) or opened.first(
+        "SELECT 'entity ' || entity_key || ' is not active and has a golden record' FROM golden WHERE status <> 'active' ORDER BY entity_key"
+    )
     return count, wrong
 
 

@@ -44,7 +44,9 @@ class Workspace:
         return self.folder / name
 
     def has_table(self, name: str) -> bool:
-        found = self.connection.execute("SELECT COUNT(*) FROM duckdb_tables() WHERE table_name = ?", [name]).fetchall()
+        found = self.connection.execute(
+            "SELECT COUNT(*) FROM duckdb_tables() WHERE table_name = ?", [name]
+        ).fetchall()
         return bool(found[0][0])
 
     def save(self, name: str, sql: str) -> None:
@@ -67,7 +69,9 @@ class Workspace:
         schema = feature_schema(kind, declaration=attributes.of(kind))  # type: ignore[arg-type]
         fields = {name: schema.field(name).type for name in columns}
         structure, declared = _json_structure(fields), _sql_columns(fields)
-        self.connection.execute(f"CREATE OR REPLACE TABLE {kind} (record_id BIGINT, registry VARCHAR, {declared})")
+        self.connection.execute(
+            f"CREATE OR REPLACE TABLE {kind} (record_id BIGINT, registry VARCHAR, {declared})"
+        )
         query = (
             "SELECT r.record_id, r.registry, v.features FROM record AS r"
             " JOIN record_version AS v ON v.record_id = r.record_id AND v.version = r.version"
@@ -84,7 +88,10 @@ class Workspace:
     def load_contributions(self, kind: str, attributes: Attributes, *, into: str) -> int:
         """Table `into`: the current version of every active member record, one column per attribute."""
         declared = attributes.of(kind)  # type: ignore[arg-type]
-        types = {name: pa.list_(pa.string()) if attribute.many else pa.string() for name, attribute in declared.items()}
+        types = {
+            name: pa.list_(pa.string()) if attribute.many else pa.string()
+            for name, attribute in declared.items()
+        }
         structure, columns = _json_structure(types), _sql_columns(types)
         self.connection.execute(
             f"CREATE OR REPLACE TABLE {into} (entity BIGINT, record BIGINT, version INTEGER, registry VARCHAR,"
@@ -112,7 +119,9 @@ class Workspace:
         with bulk(self.settings) as store:
             last = store.scalar("SELECT COALESCE(MAX(record_id), 0) FROM record")
             for start in range(0, last + 1, _RECORDS_AT_ONCE):
-                yield store.read(f"{query} AND {key} >= {start} AND {key} < {start + _RECORDS_AT_ONCE}", schema)
+                yield store.read(
+                    f"{query} AND {key} >= {start} AND {key} < {start + _RECORDS_AT_ONCE}", schema
+                )
 
 
 @contextmanager

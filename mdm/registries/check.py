@@ -108,7 +108,7 @@ def _files(
 def _columns(declaration: RegistryDeclaration, file: DeliveryFile) -> list[str]:
     source = declaration.source(file.source)
     first = next(iter(file_rows(file, source)))
-    given = {ROW, *source.name_columns()}
+    given = {ROW, *source.given_columns()}
     return [name for name in first.columns.column_names if name not in given]
 
 

@@ -19,7 +19,7 @@ from mdm.registries.reading import ROW, Alternatives, RawChunk, header_name, rea
 from mdm.registries.record_mapping import RecordMapping
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from matching.standardise.units import Units
@@ -143,7 +143,7 @@ def _rows_of(
 def file_rows(file: DeliveryFile, source: SourceDeclaration) -> Iterator[RawChunk]:
     """The rows of a file, with the columns that its name gives."""
     given = source.name_columns()
-    for chunk in read_file(file.path, source, needed=needed_columns(source, given=given)):
+    for chunk in read_file(file.path, source, needed=needed_columns(source)):
         columns = chunk.columns
         for name in given:
             if name in columns.column_names:
@@ -157,8 +157,9 @@ def file_rows(file: DeliveryFile, source: SourceDeclaration) -> Iterator[RawChun
         yield replace(chunk, columns=columns)
 
 
-def needed_columns(source: SourceDeclaration, *, given: Collection[str] = ()) -> list[Alternatives]:
+def needed_columns(source: SourceDeclaration) -> list[Alternatives]:
     """Columns a file must have: all that are declared; of JSON, where empty fields are left out, the keys only."""
+    given = source.given_columns()
     looked_up = tuple(f"{lookup.source}." for lookup in source.lookup)
     groups: list[Alternatives] = [(column,) for column in source.columns_of_rows()]
     for record in source.records:
@@ -173,7 +174,8 @@ def needed_columns(source: SourceDeclaration, *, given: Collection[str] = ()) ->
 
 def without_sections(chunk: RawChunk, source: SourceDeclaration) -> tuple[RawChunk, int]:
     """The rows without empty ones and those that `skip` leaves out; and how many these were."""
-    own = [name for name in chunk.columns.column_names if name != ROW and name not in source.name_columns()]
+    own = [name for name in chunk.columns.column_names if name != ROW and name not in source.given_columns()]
+    bad = [row for row in chunk.bad if not _is_section(row.text, own, source)]
     cells = Cells(chunk.columns)
     left_out = pa.repeat(pa.scalar(True), len(cells))
     for name in own:
@@ -182,7 +184,15 @@ def without_sections(chunk: RawChunk, source: SourceDeclaration) -> tuple[RawChu
             break
     for skip in source.skip:
         left_out = pc.or_(left_out, holds(skip, cells))
-    count = pc.sum(left_out).as_py() or 0
-    if not count:
-        return chunk, 0
-    return replace(chunk, columns=chunk.columns.filter(pc.invert(left_out))), count
+    kept = chunk.columns.filter(pc.invert(left_out))
+    count = chunk.columns.num_rows - kept.num_rows + len(chunk.bad) - len(bad)
+    return replace(chunk, columns=kept, bad=bad), count
+
+
+def _is_section(text: str, names: Sequence[str], source: SourceDeclaration) -> bool:
+    """A title or total that was typed without the delimiters of the other columns."""
+    patterns = {header_name(skip.column): skip.pattern for skip in source.skip if skip.pattern}
+    if source.format != "csv" or not patterns:
+        return False
+    cells = dict(zip(names, text.split(source.delimiter), strict=False))
+    return any(re.search(pattern, cells.get(column, "").strip()) for column, pattern in patterns.items())

@@ -12,7 +12,7 @@ from matching.standardise.types import VALUE_TYPES
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mdm.registries.attributes import Attributes
+    from mdm.registries.attributes import Attributes, RecordKind
     from mdm.registries.sniffing import Sniffed
 
 # Headers as offices write them, folded: no marks, no spaces, no case. The first attribute whose pattern is found wins.
@@ -48,7 +48,7 @@ PERSON_HEADERS: tuple[tuple[str, str], ...] = (
     ("marital_status", r"honnhan|marital"),
     (
         "full_name",
-        r"^(ho(va)?(chudem(va)?)?ten|hotenkhaisinh|ten|tendoituong|tennguoi\w*|fullname|name)$|hovaten|^hoten",
+        r"^(ho(va)?(chudem(va)?)?ten|hotenkhaisinh|ten|ten(doituong|nguoi)\w*|fullname|name)$|hovaten|^hoten|^ten(nnt|ncc)|chutaikhoan",
     ),
 )
 HOUSEHOLD_HEADERS: tuple[tuple[str, str], ...] = (
@@ -82,12 +82,15 @@ MOSTLY = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """`columns`: canonical attribute -> its mapping as YAML text. `unknown`: columns that hold nothing known."""
+    """`columns`: canonical attribute -> its mapping as YAML text. `named_by`: the columns of the name. `unknown`: columns
+    that hold nothing known.
+    """
 
-    kind: str
+    kind: RecordKind
     key: str
     key_is_sure: bool
     columns: Mapping[str, str]
+    named_by: Sequence[str]
     unknown: Sequence[str]
 
 
@@ -96,17 +99,23 @@ def guess(sniffed: Sniffed, attributes: Attributes) -> Guess:
     values = {name: [row[name] for row in sniffed.rows if row.get(name)] for name in sniffed.names}
     used: set[str] = set()
     columns: dict[str, str] = {}
+    named_by = _name_in_parts(headers, columns)
+    used |= set(named_by)
     _composed(headers, values, columns, used)
     kind = _kind(headers, columns)
-    patterns = PERSON_HEADERS if kind == "person" else HOUSEHOLD_HEADERS
-    for attribute, pattern in patterns:
-        if attribute in columns:
+    for attribute, pattern in PERSON_HEADERS if kind == "person" else HOUSEHOLD_HEADERS:
+        found = (
+            name
+            for name in headers
+            if name not in used and values[name] and re.search(pattern, headers[name])
+        )
+        name = next(found, None)
+        if attribute in columns or name is None:
             continue
-        for name, header in headers.items():
-            if name not in used and values[name] and re.search(pattern, header):
-                columns[attribute] = _mapping(name, values[name], attributes.of(kind)[attribute].type)  # type: ignore[arg-type]
-                used.add(name)
-                break
+        columns[attribute] = _mapping(name, values[name], attributes.of(kind)[attribute].type)
+        used.add(name)
+        if attribute in {"full_name", "head_name"}:
+            named_by = [name]
     _address(headers, columns, used)
     if kind == "person":
         _by_content(headers, values, columns, used)
@@ -114,7 +123,7 @@ def guess(sniffed: Sniffed, attributes: Attributes) -> Guess:
     unknown = [name for name in sniffed.names if name not in used and name != key]
     if not columns:
         columns["file_no"] = quoted(key)
-    return Guess(kind, key, sure, columns, unknown)
+    return Guess(kind, key, sure, columns, named_by, unknown)
 
 
 def folded(header: str) -> str:
@@ -138,18 +147,22 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _composed(
-    headers: Mapping[str, str], values: Mapping[str, Sequence[str]], columns: dict[str, str], used: set[str]
-) -> None:
-    """A name in several columns, a date in three, sex as a mark in one of two."""
+def _name_in_parts(headers: Mapping[str, str], columns: dict[str, str]) -> list[str]:
     parts = [
         next((name for name, header in headers.items() if re.search(pattern, header)), "")
         for pattern in NAME_PARTS
     ]
-    if parts[0] and parts[2]:
-        given = [part for part in parts if part]
-        columns["full_name"] = f"{{join: [{', '.join(map(quoted, given))}]}}"
-        used |= set(given)
+    if not (parts[0] and parts[2]):
+        return []
+    given = [part for part in parts if part]
+    columns["full_name"] = f"{{join: [{', '.join(map(quoted, given))}]}}"
+    return given
+
+
+def _composed(
+    headers: Mapping[str, str], values: Mapping[str, Sequence[str]], columns: dict[str, str], used: set[str]
+) -> None:
+    """Sex as a mark in one of two columns, a date in three."""
     marks = {
         value: next((n for n, h in headers.items() if re.search(pattern, h)), "") for value, pattern in MARKS
     }
@@ -173,7 +186,7 @@ def _is_mark(values: Sequence[str]) -> bool:
     return bool(values) and len(set(values)) <= 2 and all(len(value) <= 2 for value in values)
 
 
-def _kind(headers: Mapping[str, str], columns: Mapping[str, str]) -> str:
+def _kind(headers: Mapping[str, str], columns: Mapping[str, str]) -> RecordKind:
     person = dict(PERSON_HEADERS)
     names_people = "full_name" in columns or any(re.search(person["full_name"], h) for h in headers.values())
     heads = any(re.search(r"chuho|headname", header) for header in headers.values())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from mdm.registries.declaration import SCHEMA_LINE
@@ -47,39 +46,38 @@ def propose(file: Path, *, code: str, attributes: Attributes) -> str:
     if sniffed.skip:
         column, pattern = sniffed.skip
         lines.append(f"    skip: [{{column: {quoted(column)}, pattern: {quoted_text(pattern)}}}]")
-    return "\n".join([*lines, *_record(guessed)]) + "\n"
+    return "\n".join([*lines, *_record(sniffed, guessed)]) + "\n"
 
 
 def _settings(sniffed: Sniffed) -> dict[str, str]:
-    given = dict(sniffed.settings)
-    for name, default in (("header", "[1]"), ("encoding", "utf-8"), ("delimiter", '","'), ("sheet", "1")):
-        if given.get(name) == default and name in {"header", "sheet"}:
-            del given[name]
-    return {
-        name: value if name in {"header", "delimiter", "encoding"} else quoted(value)
-        for name, value in given.items()
-    }
+    given = {name: value for name, value in sniffed.settings.items() if (name, value) != ("header", "[1]")}
+    as_they_are = {"header", "delimiter", "encoding"}
+    return {name: value if name in as_they_are else quoted(value) for name, value in given.items()}
 
 
-def _record(guessed: Guess) -> list[str]:
+def _record(sniffed: Sniffed, guessed: Guess) -> list[str]:
     doubt = (
         ""
         if guessed.key_is_sure
-        else "  # TODO must name a record for good; this column is only unique in the sample"
+        else "  # TODO must name a record for good; here it is only unique in the sample"
     )
+    sheet = sniffed.settings.get("sheet_column")
+    key = [quoted(column) for column in (sheet, guessed.key) if column]
     lines = [
         "    records:",
         f"      - kind: {guessed.kind}",
-        f"        key: [{quoted(guessed.key)}]{doubt}",
+        f"        key: [{', '.join(key)}]{doubt}",
         "        columns:",
         *(f"          {attribute}: {mapping}" for attribute, mapping in guessed.columns.items()),
     ]
     lines += [f"          # not mapped: {quoted(name)}" for name in guessed.unknown]
-    required = next((name for name in ("full_name", "head_name") if name in guessed.columns), None)
-    if required:
-        lines.append(f"        required: [{required}]")
+    name = next((name for name in ("full_name", "head_name") if name in guessed.columns), None)
+    if name:
+        some_lack_it = any(not any(row.get(column) for column in guessed.named_by) for row in sniffed.rows)
+        doubt = "# TODO some rows have none and would be quarantined: " if some_lack_it else ""
+        lines.append(f"        {doubt}required: [{name}]")
     return lines
 
 
 def quoted_text(text: str) -> str:
-    return "'" + re.sub("'", "''", text) + "'"
+    return "'" + text.replace("'", "''") + "'"

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 SAMPLE_BYTES = 1 << 18
 SAMPLE_ROWS = 500
 HEADER_WITHIN = 20
+SHEET_COLUMN = "Trang tính"
 DATA_CELL = re.compile(r"[\d\s./:,+-]+")
 SECTION_WORD = re.compile(r"[^\W\d_]+")
 
@@ -126,6 +127,9 @@ def _xlsx(path: Path) -> Sniffed:
         rows = sheet_rows(sheet)
         if not any(any(row) for row in rows):
             continue
+        legacy = _legacy("\n".join(cell for row in rows for cell in row))
+        if legacy:
+            rows = [[viparse.fix(cell, encoding=legacy[0]) for cell in row] for row in rows]
         merged = sheet.merged_cell_ranges or ()
         first = _header_row(rows)
         # A cell merged downwards from the header row shows how many rows the header has.
@@ -133,8 +137,10 @@ def _xlsx(path: Path) -> Sniffed:
         header = list(range(first, last + 1))
         filled = unmerged(rows, merged, header)
         rows = [*rows[: first - 1], *filled, *rows[last:]]
-        many = len(workbook.sheet_names) > 1
-        settings = {"sheet": "all" if many else "1", "header": str(header)}
+        settings = {"header": str(header)} | ({"encoding": legacy[0]} if legacy else {})
+        if len(workbook.sheet_names) > 1:
+            # Numbers often start again on each sheet: its name belongs to the key.
+            settings |= {"sheet": "all", "sheet_column": SHEET_COLUMN}
         return _tabular("xlsx", settings, rows, header)
     raise InputError("holds no rows", where=path.name)
 
@@ -166,43 +172,49 @@ def _tabular(
 
 
 def _sections(names: Sequence[str], rows: Sequence[Mapping[str, str]]) -> tuple[str, str] | None:
-    """Rows with little but words in their first filled column: section titles and totals."""
-    words: dict[str, set[str]] = {}
+    """Rows with little but words in their first column, which no full row starts with: section titles and totals."""
+    sparse: set[str] = set()
+    full: set[str] = set()
     for row in rows:
-        filled = [name for name in names if row.get(name)]
-        if not filled or len(filled) > max(1, len(names) // 3):
-            continue
-        word = SECTION_WORD.match(row[filled[0]])
-        if word and filled[0] == names[0]:
-            words.setdefault(filled[0], set()).add(word[0])
-    if not words:
-        return None
-    column, found = next(iter(words.items()))
-    return column, f"^({'|'.join(sorted(found))})"
+        word = SECTION_WORD.match(row.get(names[0], ""))
+        if word:
+            filled = sum(bool(row.get(name)) for name in names)
+            (sparse if filled <= max(1, len(names) // 3) else full).add(word[0])
+    found = sparse - full
+    return (names[0], f"^({'|'.join(sorted(found))})") if found else None
 
 
 def _json(path: Path, encoding: str, text: str) -> Sniffed:
     lines = [line for line in text.splitlines() if line.strip()]
     settings = {"encoding": encoding}
-    try:
-        documents = [orjson.loads(line) for line in lines[: min(SAMPLE_ROWS, max(1, len(lines) - 1))]]
-        format_ = "jsonl" if isinstance(documents[0], dict) and len(lines) > 1 else "json"
-    except orjson.JSONDecodeError:
-        format_ = "json"
-    if format_ == "json":
-        try:
-            documents = [orjson.loads(path.read_text(encoding))]
-        except (orjson.JSONDecodeError, UnicodeDecodeError) as error:
-            raise InputError("is no valid JSON", where=path.name) from error
+    # The last line of a sample may be cut.
+    whole = [_parsed(line) for line in (lines if len(lines) == 1 else lines[:-1])[:SAMPLE_ROWS]]
+    by_line = all(isinstance(document, dict) for document in whole) and (
+        len(lines) > 1 or not _repeated(whole[0]) or path.suffix == ".jsonl"
+    )
+    format_ = "jsonl" if by_line else "json"
+    documents = whole if by_line else [_whole(path, encoding)]
     repeated = _repeated(documents[0])
-    if format_ == "json" and repeated == "":
-        repeated = "[]" if isinstance(documents[0], list) else ""
     if repeated and repeated != "[]":
         settings["rows"] = repeated
     steps = steps_of(repeated)
     rows = [row for document in documents for row in _expanded(document, steps)][:SAMPLE_ROWS]
     names = list(dict.fromkeys(name for row in rows for name in row))
     return Sniffed(format_, settings, names, rows)
+
+
+def _parsed(line: str) -> object:
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _whole(path: Path, encoding: str) -> object:
+    try:
+        return orjson.loads(path.read_text(encoding))
+    except (orjson.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError("is no valid JSON", where=path.name) from error
 
 
 def _expanded(document: object, steps: Sequence[str]) -> list[dict[str, str]]:

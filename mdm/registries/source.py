@@ -91,7 +91,10 @@ class SourceDeclaration(Model):
         default=[1], max_length=3, description="Header rows from 1; several are joined with ' / '; none: []"
     )
     column_names: list[str] = Field(default_factory=list, description="Names, where the file has no header")
-    sheet: Text = Field(default="1", description="A sheet's name, its number from 1, or `all`")
+    sheet: Text = Field(
+        default="1", description="A sheet's name or a glob of names, its number from 1, or `all`"
+    )
+    sheet_column: str | None = Field(default=None, description="A column that holds the sheet's name")
     skip: list[Skip] = Field(default_factory=list)
     rows: str | None = Field(
         default=None, description="JSON path of the repeated element: danhSach[].thanhVien[]"
@@ -111,6 +114,8 @@ class SourceDeclaration(Model):
             raise ValueError("a file without header rows needs column_names")
         if self.header and self.header != list(range(self.header[0], self.header[0] + len(self.header))):
             raise ValueError("header rows must follow each other")
+        if self.sheet_column is not None and self.format != "xlsx":
+            raise ValueError("`sheet_column` belongs to xlsx")
         if self.rows is not None:
             if self.format not in {"json", "jsonl"}:
                 raise ValueError("`rows` belongs to json and jsonl")
@@ -128,6 +133,10 @@ class SourceDeclaration(Model):
 
     def name_columns(self) -> list[str]:
         return list(re.compile(self.name_pattern).groupindex) if self.name_pattern else []
+
+    def given_columns(self) -> list[str]:
+        """Columns that are not in the rows: the file's name and the sheet's name give them."""
+        return [*self.name_columns(), *([self.sheet_column] if self.sheet_column else [])]
 
     def columns_of_rows(self) -> list[str]:
         """Columns that concern rows, whatever they yield."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003  pydantic reads it at run time
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from mdm.errors import ConfigurationError
-from mdm.simulation.deliveries.settings import DeliverySettings  # noqa: TC001  as above
-from mdm.simulation.population.settings import PopulationSettings  # noqa: TC001  as above
+from mdm.simulation.deliveries.settings import DeliverySettings
+from mdm.simulation.population.settings import PopulationSettings
 
 
 class SimulationSettings(BaseModel):
@@ -20,6 +20,15 @@ class SimulationSettings(BaseModel):
     deliveries: DeliverySettings
     reference: Path
     """Folder of the reference tables; not in the file, it is the folder `reference` beside it."""
+
+    def with_profile(self, profile: str) -> SimulationSettings:
+        """The same with another profile of faults."""
+        known = sorted(self.deliveries.profiles)
+        if profile not in known:
+            raise ConfigurationError(
+                f"there is no profile `{profile}`", where="--profile", hint=f"Known: {', '.join(known)}."
+            )
+        return self.model_copy(update={"deliveries": self.deliveries.model_copy(update={"profile": profile})})
 
 
 def load_simulation_settings(path: Path) -> SimulationSettings:

@@ -35,7 +35,9 @@ def make_engine(settings: Settings) -> Engine:
             connection.execute("PRAGMA busy_timeout=30000")
 
         return engine
-    return create_engine(settings.store.replace("postgresql://", "postgresql+psycopg://", 1), pool_pre_ping=True)
+    return create_engine(
+        settings.store.replace("postgresql://", "postgresql+psycopg://", 1), pool_pre_ping=True
+    )
 
 
 class Bulk:
@@ -131,5 +133,7 @@ def _plain(rows: pa.Table) -> pa.Table:
 def _unreachable(settings: Settings, error: Exception) -> StoreError:
     where = str(settings.store_file) if settings.is_sqlite else "PostgreSQL"
     return StoreError(
-        f"The store cannot be opened ({type(error).__name__}).", where=where, hint="Check --store or MDM_STORE; `mdm init` creates a store."
+        f"The store cannot be opened ({type(error).__name__}).",
+        where=where,
+        hint="Check --store or MDM_STORE; `mdm init` creates a store.",
     )

@@ -49,9 +49,9 @@ class _Pending:
 def apply(bulk: Bulk, result: Reconciliation, *, kind: str, stamp: Stamp, source: Source) -> Changes:
     changes = Changes()
     writer = _Writer(bulk, kind=kind, stamp=stamp, source=source)
+    changes.moved = writer.move(result.moves)
     changes.formed = writer.form(result.formed_record, result.formed_group)
     changes.linked = writer.link(result.linked_record, result.linked_entity)
-    changes.moved = writer.move(result.moves)
     changes.merged = writer.merge(result.merges)
     writer.flush()
     changes.reviews = raise_reviews(bulk, result.questions, run=stamp.run)
@@ -134,8 +134,10 @@ class _Writer:
         return len(record)
 
     def move(self, moves: Sequence[Move]) -> int:
-        """Records leave an entity; returns how many records."""
-        ids = self._entity_ids({key for move in moves for key in (move.source, move.target) if key is not None})
+        """Records leave an entity, for another one or for one that `form` makes next; returns how many records."""
+        ids = self._entity_ids(
+            {key for move in moves for key in (move.source, move.target) if key is not None}
+        )
         for move in moves:
             records = list(move.records)
             left = self.append(
@@ -143,15 +145,13 @@ class _Writer:
             )
             self._close(records, left)
             self.pending.changed[move.source] = left
-            if move.target is None:
-                self._flush_closed()
-                self.form(np.array(records), np.zeros(len(records), dtype=np.int64))
-            else:
+            if move.target is not None:
                 joined = self.append(
                     Events.of([(EventKind.RECORDS_LINKED, ids[move.target], {"records": records})])
                 )
                 self._open_list(records, move.target, joined)
                 self.pending.changed[move.target] = joined
+        self._flush_closed()
         return sum(len(move.records) for move in moves)
 
     def merge(self, merges: Sequence[Merge]) -> int:
@@ -165,7 +165,13 @@ class _Writer:
             records = members[merge.merged]
             seq = self.append(
                 Events.of(
-                    [(EventKind.ENTITY_MERGED, ids[merge.survivor], {"merged": ids[merge.merged], "records": records})]
+                    [
+                        (
+                            EventKind.ENTITY_MERGED,
+                            ids[merge.survivor],
+                            {"merged": ids[merge.merged], "records": records},
+                        )
+                    ]
                 )
             )
             self._close(records, seq)
@@ -187,14 +193,30 @@ class _Writer:
             return
         if heir is None:
             seq = self.append(
-                Events.of([(EventKind.NUMBER_CHANGED, ids[merge.survivor], {"number": number, "holder": ids[merge.survivor]})])
+                Events.of(
+                    [
+                        (
+                            EventKind.NUMBER_CHANGED,
+                            ids[merge.survivor],
+                            {"number": number, "holder": ids[merge.survivor]},
+                        )
+                    ]
+                )
             )
             numbers[merge.survivor] = number
-            self.bulk.execute(f"UPDATE ssn SET entity_key = {merge.survivor}, changed_event = {seq} WHERE number = '{number}'")
+            self.bulk.execute(
+                f"UPDATE ssn SET entity_key = {merge.survivor}, changed_event = {seq} WHERE number = '{number}'"
+            )
             return
         seq = self.append(
             Events.of(
-                [(EventKind.NUMBER_CHANGED, ids[merge.survivor], {"number": number, "state": "superseded", "superseded_by": heir})]
+                [
+                    (
+                        EventKind.NUMBER_CHANGED,
+                        ids[merge.survivor],
+                        {"number": number, "state": "superseded", "superseded_by": heir},
+                    )
+                ]
             )
         )
         self.bulk.execute(
@@ -213,7 +235,10 @@ class _Writer:
             self.bulk.stage(
                 "changed_entity",
                 pa.table(
-                    {"entity_key": pa.array(list(pending.changed), pa.int64()), "seq": pa.array(list(pending.changed.values()), pa.int64())}
+                    {
+                        "entity_key": pa.array(list(pending.changed), pa.int64()),
+                        "seq": pa.array(list(pending.changed.values()), pa.int64()),
+                    }
                 ),
             )
             self.bulk.execute(
@@ -228,7 +253,12 @@ class _Writer:
             return
         self.bulk.stage(
             "closed_membership",
-            pa.table({"record_id": pa.array(pending.closed_record, pa.int64()), "seq": pa.array(pending.closed_event, pa.int64())}),
+            pa.table(
+                {
+                    "record_id": pa.array(pending.closed_record, pa.int64()),
+                    "seq": pa.array(pending.closed_event, pa.int64()),
+                }
+            ),
         )
         self.bulk.execute(
             "UPDATE membership SET until_event = c.seq FROM closed_membership AS c"
@@ -265,7 +295,8 @@ class _Writer:
             return {}
         self.bulk.stage("wanted_entity", wanted)
         rows = self.bulk.read(
-            "SELECT e.entity_key, e.entity_id FROM entity AS e JOIN wanted_entity AS w ON e.entity_key = w.entity_key", _ENTITY_IDS
+            "SELECT e.entity_key, e.entity_id FROM entity AS e JOIN wanted_entity AS w ON e.entity_key = w.entity_key",
+            _ENTITY_IDS,
         )
         return dict(zip(rows["entity_key"].to_pylist(), rows["entity_id"].to_pylist(), strict=True))
 
@@ -309,7 +340,9 @@ def raise_reviews(bulk: Bulk, questions: Sequence[Question], *, run: str | None)
         for subject, question in sorted(unique.items())
     ]
     bulk.stage("raised_review", pa.Table.from_pylist(rows))
-    fresh = " FROM raised_review AS r WHERE NOT EXISTS (SELECT 1 FROM review AS q WHERE q.subject = r.subject)"
+    fresh = (
+        " FROM raised_review AS r WHERE NOT EXISTS (SELECT 1 FROM review AS q WHERE q.subject = r.subject)"
+    )
     count = int(bulk.scalar(f"SELECT COUNT(*){fresh}"))
     bulk.execute(
         "INSERT INTO review (review_id, reason, state, subject, detail, raised_run)"

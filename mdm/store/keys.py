@@ -38,15 +38,21 @@ def number_plan(settings: Settings, store: Bulk) -> NumberPlan:
         plan = NumberPlan(bytes.fromhex(path.read_text(encoding="ascii").strip()))
     except FileNotFoundError as error:
         raise ConfigurationError(
-            "The SSN key file is missing.", where=str(path), hint="`mdm init` makes one for a new store; for an existing store restore it from your backup."
+            "The SSN key file is missing.",
+            where=str(path),
+            hint="`mdm init` makes one for a new store; for an existing store restore it from your backup.",
         ) from error
     except ValueError as error:
-        raise ConfigurationError("The SSN key file must hold 64 hexadecimal digits.", where=str(path)) from error
+        raise ConfigurationError(
+            "The SSN key file must hold 64 hexadecimal digits.", where=str(path)
+        ) from error
     known = store.scalar(f"SELECT value FROM meta WHERE name = '{_FINGERPRINT}'")
     if known is None:
         store.append("meta", pa.table({"name": [_FINGERPRINT], "value": [plan.fingerprint]}))
     elif known != plan.fingerprint:
         raise ConfigurationError(
-            "This SSN key is not the one that the store's numbers were issued with.", where=str(path), hint="Restore the right key file, or set MDM_SSN_KEY_FILE."
+            "This SSN key is not the one that the store's numbers were issued with.",
+            where=str(path),
+            hint="Restore the right key file, or set MDM_SSN_KEY_FILE.",
         )
     return plan

@@ -27,7 +27,13 @@ if TYPE_CHECKING:
     from mdm.store.engine import Bulk
 
 _EXISTING = pa.schema(
-    [("local_id", pa.string()), ("record_id", pa.int64()), ("version", pa.int64()), ("content_hash", pa.string()), ("status", pa.string())]
+    [
+        ("local_id", pa.string()),
+        ("record_id", pa.int64()),
+        ("version", pa.int64()),
+        ("content_hash", pa.string()),
+        ("status", pa.string()),
+    ]
 )
 VERSION_HASH = "sha256(concat_ws(chr(31), record_id, version, row_number, status, observed_on, raw, attributes, features, issues))"
 QUARANTINE_HASH = "sha256(concat_ws(chr(31), row_number, reason, raw))"
@@ -71,7 +77,9 @@ def already_landed(bulk: Bulk, file: LandedFile) -> bool:
     return bool(found)
 
 
-def land_file(bulk: Bulk, file: LandedFile, chunks: Iterable[LandedChunk], *, attributes: Attributes, actor: str) -> LandingCounts:
+def land_file(
+    bulk: Bulk, file: LandedFile, chunks: Iterable[LandedChunk], *, attributes: Attributes, actor: str
+) -> LandingCounts:
     """Writes the chunks of one file and the event that tells of it."""
     landing = _Landing(bulk, file, attributes)
     for chunk in chunks:
@@ -92,7 +100,9 @@ class _Landing:
         self.duck.execute("CREATE TABLE row_hash (version_id BIGINT, hash VARCHAR)")
         self.duck.execute("CREATE TABLE rejected_hash (quarantine_id BIGINT, hash VARCHAR)")
         self.delivered_on = file.delivered_on.isoformat() if file.delivered_on else None
-        self.registry_is_new = not bulk.scalar(f"SELECT 1 FROM record WHERE registry = '{file.registry}' LIMIT 1")
+        self.registry_is_new = not bulk.scalar(
+            f"SELECT 1 FROM record WHERE registry = '{file.registry}' LIMIT 1"
+        )
 
     def add(self, chunk: LandedChunk) -> None:
         table, unknown = self._versions(chunk)
@@ -107,7 +117,9 @@ class _Landing:
         if table.num_rows:
             self._write_records(table)
         if quarantined:
-            self._write_quarantine(chunk, pa.concat_tables([chunk.quarantine, unknown], promote_options="permissive"))
+            self._write_quarantine(
+                chunk, pa.concat_tables([chunk.quarantine, unknown], promote_options="permissive")
+            )
         if chunk.renumbering.num_rows:
             self._write_renumbering(chunk.renumbering)
 
@@ -120,7 +132,9 @@ class _Landing:
         columns = sorted(set(rows.column_names) - set(_FIXED))
         features = feature_columns(kind, rows.select(columns), declaration=self.attributes.of(kind))
         existing = self._existing(kind, rows)
-        prefixed = {f"a_{name}": rows[name] for name in columns} | {f"f_{name}": features[name] for name in features.column_names}
+        prefixed = {f"a_{name}": rows[name] for name in columns} | {
+            f"f_{name}": features[name] for name in features.column_names
+        }
         self.duck.register("incoming", pa.table({name: rows[name] for name in _FIXED} | prefixed))
         self.duck.register("existing", existing)
         self.duck.execute(
@@ -152,7 +166,9 @@ class _Landing:
             QUALIFY row_number() OVER (PARTITION BY row_number ORDER BY local_id) = 1
             """
         ).to_arrow_table()
-        good = self.duck.sql("SELECT * FROM prepared WHERE NOT (op = 'withdraw' AND known IS NULL)").to_arrow_table()
+        good = self.duck.sql(
+            "SELECT * FROM prepared WHERE NOT (op = 'withdraw' AND known IS NULL)"
+        ).to_arrow_table()
         return good, unknown
 
     def _existing(self, kind: str, rows: pa.Table) -> pa.Table:
@@ -185,7 +201,12 @@ class _Landing:
             FROM writing
             """
         ).fetchall()[0]
-        self.counts += LandingCounts(new=new, changed=changed, withdrawn=withdrawn, unchanged=table.num_rows - new - changed - withdrawn)
+        self.counts += LandingCounts(
+            new=new,
+            changed=changed,
+            withdrawn=withdrawn,
+            unchanged=table.num_rows - new - changed - withdrawn,
+        )
         if new + changed + withdrawn == 0:
             return
         self.duck.execute(f"INSERT INTO row_hash SELECT version_id, {VERSION_HASH} FROM writing")
@@ -270,7 +291,9 @@ class _Landing:
     def finish(self, actor: str) -> LandingCounts:
         counts = self.counts
         assert counts.received == counts.accepted + counts.quarantined, "received = accepted + quarantined"
-        digest = self.duck.execute(f"SELECT sha256(({digest_sql('row_hash', 'version_id')}) || ({digest_sql('rejected_hash', 'quarantine_id')}))").fetchall()[0][0]
+        digest = self.duck.execute(
+            f"SELECT sha256(({digest_sql('row_hash', 'version_id')}) || ({digest_sql('rejected_hash', 'quarantine_id')}))"
+        ).fetchall()[0][0]
         now = datetime.now(UTC).isoformat(timespec="microseconds")
         values = {
             "batch_id": self.batch_id,
@@ -284,7 +307,9 @@ class _Landing:
             "digest": digest,
         }
         self.bulk.append("batch", pa.Table.from_pylist([values]))
-        append_events(self.bulk, Events.of([(EventKind.BATCH_LANDED, None, values)]), stamp=Stamp(at=now, actor=actor))
+        append_events(
+            self.bulk, Events.of([(EventKind.BATCH_LANDED, None, values)]), stamp=Stamp(at=now, actor=actor)
+        )
         self.duck.close()
         return counts
 

@@ -26,5 +26,13 @@ def keep_model(bulk: Bulk, trained: TrainedModel, *, at: str) -> None:
         return
     bulk.append(
         "model",
-        pa.table({"hash": [trained.hash], "name": [name], "created_at": [at], "state": ["current"], "body": [trained.body]}),
+        pa.table(
+            {
+                "hash": [trained.hash],
+                "name": [name],
+                "created_at": [at],
+                "state": ["current"],
+                "body": [trained.body],
+            }
+        ),
     )

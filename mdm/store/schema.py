@@ -42,7 +42,9 @@ def create(settings: Settings) -> bool:
                 connection.execute(insert(meta).values(name=_NAME, value=str(uuid.uuid4())))
     except OperationalError as error:
         raise StoreError(
-            "The store cannot be opened.", where=_where(settings), hint="Check --store or MDM_STORE, and that the server runs."
+            "The store cannot be opened.",
+            where=_where(settings),
+            hint="Check --store or MDM_STORE, and that the server runs.",
         ) from error
     finally:
         engine.dispose()
@@ -57,14 +59,20 @@ def require(settings: Settings) -> None:
     try:
         found = _revision(engine)
     except (OperationalError, adbc_driver_manager.Error) as error:
-        raise StoreError("The store cannot be opened.", where=_where(settings), hint="Check --store or MDM_STORE.") from error
+        raise StoreError(
+            "The store cannot be opened.", where=_where(settings), hint="Check --store or MDM_STORE."
+        ) from error
     finally:
         engine.dispose()
     head = ScriptDirectory.from_config(_config()).get_current_head()
     if found is None:
         raise StoreError("The store is empty.", where=_where(settings), hint="Create it first: mdm init.")
     if found != head:
-        raise StoreError("The store's schema is of another version.", where=_where(settings), hint="Make a backup, then run mdm init.")
+        raise StoreError(
+            "The store's schema is of another version.",
+            where=_where(settings),
+            hint="Make a backup, then run mdm init.",
+        )
 
 
 def _revision(engine: Engine) -> str | None:

@@ -44,6 +44,8 @@ sources:
 # Text of a cell as a spreadsheet holds it: any letters, quotes, delimiters and line breaks, but no bare carriage return.
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\r\0"), max_size=12)
 
+WESTERN = st.text(st.characters(codec="cp1252", min_codepoint=32), max_size=6)
+
 
 @cache
 def attributes() -> Attributes:
@@ -96,6 +98,19 @@ LINES = st.one_of(
     st.tuples(KEYS, NAMES, NOTES, NOTES),
     st.just(("", "", "")),
 )
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows=st.lists(st.tuples(WESTERN, WESTERN, WESTERN), min_size=1, max_size=6))
+def test_a_table_in_a_one_byte_encoding_comes_back(rows):
+    source = declared("cp1252", ";").sources[0].model_copy(update={"header": [], "column_names": HEADER})
+    with tempfile.TemporaryDirectory() as folder:
+        path = write(Path(folder), rows, "cp1252", ";", ["a", "b", "c"])
+        table = pa.concat_tables(chunk.columns for chunk in file_rows(delivery_file(source, path), source))
+    assert list(zip(*(table.column(name).to_pylist() for name in HEADER), strict=True)) == [
+        ("a", "b", "c"),
+        *rows,
+    ]
 
 
 @settings(max_examples=80, deadline=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from datetime import datetime, time
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import openpyxl
@@ -76,10 +77,11 @@ def cell_text(cell: Any) -> str:
 def _chosen(names: Sequence[str], sheet: str, path: Path) -> Sequence[str]:
     if sheet == "all":
         return names
-    if sheet in names:
-        return [sheet]
-    if sheet.isdigit() and 1 <= int(sheet) <= len(names):
+    if sheet.isdigit() and sheet not in names and 1 <= int(sheet) <= len(names):
         return [names[int(sheet) - 1]]
+    matching = [name for name in names if name == sheet or fnmatchcase(name, sheet)]
+    if matching:
+        return matching
     listed = ", ".join(f"`{name}`" for name in names)
     raise InputError(f"has no sheet `{sheet}`", where=path.name, hint=f"Its sheets are {listed}.")
 
@@ -113,6 +115,8 @@ def _table(
         name: pa.array([row[place] if place < len(row) else "" for row in data], pa.string())
         for place, name in enumerate(names)
     }
+    if source.sheet_column:
+        columns[source.sheet_column] = pa.repeat(pa.scalar(sheet.name), len(data))
     return pa.table(columns).append_column(ROW, pa.array(range(last + 1, last + 1 + len(data)), pa.int64()))
 
 

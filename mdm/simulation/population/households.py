@@ -45,7 +45,7 @@ def household_facts(scene: Scene) -> HouseholdFacts:
     options = np.array([len(codes) for codes in successors])[scene.commune]
     rng = scene.stream("successors")
     pick = (rng.random(count) * options).astype(np.int64)
-    width = int(options.max())
+    width = max(len(codes) for codes in successors)
     table = np.array([[*codes, *[""] * (width - len(codes))] for codes in successors])
     minority = np.where(head >= 0, scene.minority[scene.people.ethnic[head]], False)
     now, before, since = society.income_classes(

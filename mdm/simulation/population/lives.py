@@ -5,15 +5,15 @@ Within a year nobody changes residence twice, so that the days drawn for separat
 
 from __future__ import annotations
 
-from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mdm.simulation.population.demography import by_year
+from mdm.simulation.population.migration import Migration
 from mdm.simulation.population.reference import OLDEST
 from mdm.simulation.population.residence import Residence
-from mdm.simulation.population.state import DIVORCED, MARRIED, NEVER, SINGLE, WIDOWED, Stay
+from mdm.simulation.population.state import DIVORCED, MARRIED, NEVER, SINGLE, WIDOWED, Stay, first_day
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,12 +27,7 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
 
-EPOCH = date(1970, 1, 1)
 OLDEST_FOUNDER, FOUNDERS_PER_BIRTH = 45, 13
-
-
-def first_day(year: int) -> int:
-    return (date(year, 1, 1) - EPOCH).days
 
 
 class Lives:
@@ -54,7 +49,10 @@ class Lives:
         self._groups = groups
         self._maternal = np.array([group.maternal for group in groups])
         self._minority = np.array([group.code != "01" for group in groups])
-        self._residence = Residence(state, geography=geography, settings=settings, minority=self._minority)
+        self._residence = Residence(state, geography=geography, settings=settings)
+        self._migration = Migration(
+            state, residence=self._residence, geography=geography, settings=settings, minority=self._minority
+        )
 
     def found(self, rng: np.random.Generator, *, lists: NameLists) -> None:
         """The unrecorded beginning: grown-ups without parents, each in a house of their own."""
@@ -90,10 +88,13 @@ class Lives:
     def live(self, year: int, rng: np.random.Generator) -> None:
         dying = self._deaths(year, rng)
         self._births(year, rng, dying)
+        dying = np.concatenate([dying, np.zeros(self.state.people.count - len(dying), bool)])
         self._residence.begin(year)
         self._divorces(year, rng, dying)
         self._marriages(year, rng, dying)
-        self._residence.move(year, rng, dying)
+        self._residence.leave_parents(year, rng, dying)
+        self._migration.move(year, rng, dying)
+        self._residence.gather(year, rng, dying)
         self._bury()
 
     def _deaths(self, year: int, rng: np.random.Generator) -> NDArray[np.bool_]:
@@ -197,7 +198,7 @@ class Lives:
         people, alive = self.state.people, self.state.alive
         rules = self._settings.marriage
         age = np.clip(year - people.birth_year[alive], 0, OLDEST - 1)
-        free = (people.spouse[alive] < 0) & (people.moved[alive] < year) & (age >= 16) & ~is_in(dying, alive)
+        free = (people.spouse[alive] < 0) & (people.moved[alive] < year) & (age >= 16) & ~dying[alive]
         single, age = alive[free], age[free]
         hazard = np.stack([self._rates.marriage(year, 0), self._rates.marriage(year, 1)])
         chance = hazard[people.sex[single], age] * np.where(
@@ -224,7 +225,7 @@ class Lives:
         group = people.ethnic[single].astype(np.int64) * len(self._geography.codes)
         province = self._geography.province[commune]
         circles = ((group + commune, 0.5), (group + self._geography.district[commune], 0.6), (group + province, 0.9),
-                   (group, 1.0), (province.astype(np.int64), 0.6))  # fmt: skip
+                   (group, 0.4), (province.astype(np.int64), 0.6))  # fmt: skip
         women, men = [], []
         pool = np.arange(len(single))
         for key, looking in circles:
@@ -265,14 +266,6 @@ def ethnic_composition(geography: Geography, groups: tuple[EthnicGroup, ...]) ->
     crowd = result.sum(axis=1, keepdims=True)
     result *= np.minimum(1, 0.95 / np.maximum(crowd, 1e-9))
     result[:, 0] = 1 - result.sum(axis=1)
-    return result
-
-
-def is_in(flags: NDArray[np.bool_], persons: Ints) -> NDArray[np.bool_]:
-    """Flags taken early in the year, asked about people of whom some were born since."""
-    known = persons < len(flags)
-    result = np.zeros(len(persons), bool)
-    result[known] = flags[persons[known]]
     return result
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 NONE = -1
+KINH = "kinh"
 REDRAWS = 6
 GIVEN_FIRST = frozenset({"ede"})
 HMONG_MIDDLE = (("A", "Seo", "Văn", "Mí"), ("Thị",))
@@ -34,6 +35,11 @@ class Naming:
     second_middle: Ints
     given: Ints
     given_first: NDArray[np.bool_]
+    ways: NDArray[np.str_]
+    """In which way each is named: kinh, or the style of the group."""
+
+    def part(self, who: Ints) -> Naming:
+        return Naming(*(column[who] for column in vars(self).values()))
 
     def texts(self, words: pa.Array) -> dict[str, pa.Array]:
         surname, first, second, given = (
@@ -78,19 +84,18 @@ class Namer:
         surname = people.surname[:count].astype(np.int64)
         styles = np.array([group.style for group in self._lists.groups])[people.ethnic[:count]]
         assimilated = (rng.random(count) < self._settings.assimilated) & (surname != NONE)
-        kinh = (styles == "kinh") | assimilated
+        kinh = (styles == KINH) | assimilated
         first, second = self._middles(rng, sex=sex, year=year, mothers=self._mothers_surname(people))
         self._share_middles(rng, people, kinh=kinh, middles=(first, second))
-        given = self._given(rng, sex, year)
-        self._twins_alike(rng, people, given)
-        self._avoid_repeats(rng, people, given=given, others=(first, second))
-        for style in np.unique(styles[~kinh]):
-            for side in (0, 1):
-                who = np.flatnonzero(~kinh & (styles == style) & (sex == side))
-                given[who] = self._lists.own_given(rng, style=str(style), sex=side, count=len(who))
-                first[who] = rng.choice(self._hmong[side], len(who)) if style == "hmong" else NONE
-                second[who] = NONE
-        return Naming(surname, first, second, given, ~kinh & np.isin(styles, list(GIVEN_FIRST)))
+        ways = np.where(kinh, KINH, styles)
+        given = self._given(rng, sex, year, ways)
+        for side in (0, 1):
+            hmong = np.flatnonzero((ways == "hmong") & (sex == side))
+            first[~kinh & (sex == side)] = second[~kinh & (sex == side)] = NONE
+            first[hmong] = rng.choice(self._hmong[side], len(hmong))
+        self._twins_alike(rng, people, given, kinh=kinh)
+        self._avoid_repeats(rng, people, given=given, others=(first, second), ways=ways)
+        return Naming(surname, first, second, given, ~kinh & np.isin(styles, list(GIVEN_FIRST)), ways)
 
     def rename(self, people: Columns, naming: Naming, who: Ints, rng: np.random.Generator) -> Naming:
         """What these people were called before a legal change of name: another given name, the rest the same."""
@@ -98,20 +103,18 @@ class Namer:
         year, sex = people.birth_year[who].astype(np.int64), people.sex[who].astype(np.int64)
         for _ in range(REDRAWS):
             same = np.flatnonzero(given == naming.given[who])
-            given[same] = self._given(rng, sex[same], year[same])
-        return Naming(
-            naming.surname[who],
-            naming.first_middle[who],
-            naming.second_middle[who],
-            given,
-            naming.given_first[who],
-        )
+            given[same] = self._given(rng, sex[same], year[same], naming.ways[who][same])
+        return replace(naming.part(who), given=given)
 
-    def _given(self, rng: np.random.Generator, sex: Ints, year: Ints) -> Ints:
+    def _given(self, rng: np.random.Generator, sex: Ints, year: Ints, ways: NDArray[np.str_]) -> Ints:
         result = np.empty(len(sex), np.int64)
-        for side in (0, 1):
-            who = np.flatnonzero(sex == side)
-            result[who] = self._lists.given[side].draw(rng, year[who])
+        for way in np.unique(ways):
+            for side in (0, 1):
+                who = np.flatnonzero((sex == side) & (ways == way))
+                if way == KINH:
+                    result[who] = self._lists.given[side].draw(rng, year[who])
+                else:
+                    result[who] = self._lists.own_given(rng, style=str(way), sex=side, count=len(who))
         return result
 
     def _middle(self, rng: np.random.Generator, sex: Ints, year: Ints) -> Ints:
@@ -174,18 +177,21 @@ class Namer:
         for middle in middles:
             middle[children] = middle[children[leader]]
 
-    def _twins_alike(self, rng: np.random.Generator, people: Columns, given: Ints) -> None:
+    def _twins_alike(
+        self, rng: np.random.Generator, people: Columns, given: Ints, *, kinh: NDArray[np.bool_]
+    ) -> None:
         """Twins of one sex are often called by names next to each other in the alphabet: Hoa and Hòa, Thu and Thư."""
         count = people.count
         second = np.flatnonzero((people.twin[:count] >= 0) & (people.twin[:count] < np.arange(count)))
         first = people.twin[second]
+        second, first = second[kinh[second] & kinh[first]], first[kinh[second] & kinh[first]]
         alike = (people.sex[second] == people.sex[first]) & (
             rng.random(len(second)) < self._settings.twins_similar
         )
         texts = self._lists.words.texts
         for side in (0, 1):
             chosen = alike & (people.sex[second] == side)
-            in_use = np.unique(given[people.sex[:count] == side])
+            in_use = np.unique(given[kinh & (people.sex[:count] == side)])
             ordered = in_use[sorted(range(len(in_use)), key=lambda place: alphabetical(texts[in_use[place]]))]
             position = np.zeros(len(texts), np.int64)
             position[ordered] = np.arange(len(ordered))
@@ -193,7 +199,13 @@ class Namer:
             given[second[chosen]] = ordered[following]
 
     def _avoid_repeats(
-        self, rng: np.random.Generator, people: Columns, *, given: Ints, others: tuple[Ints, Ints]
+        self,
+        rng: np.random.Generator,
+        people: Columns,
+        *,
+        given: Ints,
+        others: tuple[Ints, Ints],
+        ways: NDArray[np.str_],
     ) -> None:
         """No given name that repeats a middle name or the name of the brother or sister born before."""
         count = people.count
@@ -211,4 +223,4 @@ class Namer:
                 repeated |= words[suspects] == name
             suspects = suspects[repeated]
             sex, year = people.sex[suspects].astype(np.int64), people.birth_year[suspects].astype(np.int64)
-            given[suspects] = self._given(rng, sex, year)
+            given[suspects] = self._given(rng, sex, year, ways[suspects])

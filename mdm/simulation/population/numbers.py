@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +21,7 @@ from mdm.simulation.population.identifiers import (
 )
 from mdm.simulation.population.reference import rows
 from mdm.simulation.population.society import OCCUPATION
+from mdm.simulation.population.state import first_day
 from mdm.simulation.randomness import stream
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Bools = NDArray[np.bool_]
 
-PERSONAL_ID_SINCE = (date(2016, 1, 1) - date(1970, 1, 1)).days
-PERSONAL_ID_FOR_ALL = (date(2021, 7, 1) - date(1970, 1, 1)).days
+PERSONAL_ID_SINCE = first_day(2016)
+PERSONAL_ID_FOR_ALL = first_day(2021) + 181  # 1 July
 CARD_AGE = 14
 PASSPORT_SERIES = ("B", "C", "K", "P")
 UNCHANGED_MOBILE_PREFIXES = (86, 88, 89, 90, 91, 93, 94, 96, 97, 98)

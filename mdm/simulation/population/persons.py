@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +12,7 @@ import pyarrow.compute as pc
 from mdm.simulation.population import society
 from mdm.simulation.population.names import Namer
 from mdm.simulation.population.numbers import CARD_AGE, Holders, Numbers
-from mdm.simulation.population.state import NEVER
+from mdm.simulation.population.state import NEVER, first_day
 from mdm.simulation.population.tables import EDUCATION, OCCUPATIONS, PERSONS
 from mdm.simulation.randomness import stream
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from mdm.simulation.population.geography import Geography
     from mdm.simulation.population.households import HouseholdFacts
     from mdm.simulation.population.name_lists import NameLists
-    from mdm.simulation.population.names import Naming
     from mdm.simulation.population.settings import PopulationSettings
     from mdm.simulation.population.spells import Spells
     from mdm.simulation.population.state import Columns
@@ -33,8 +31,8 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Bools = NDArray[np.bool_]
 
-REFORM = (date(2025, 7, 1) - date(1970, 1, 1)).days
-NEW_YEAR_2016 = (date(2016, 1, 1) - date(1970, 1, 1)).days
+REFORM = first_day(2025) + 181  # 1 July
+NEW_YEAR_2016 = first_day(2016)
 NAMELESS_DAYS = 60
 YEAR = 365.2425
 
@@ -257,7 +255,7 @@ def names(scene: Scene, roles: Cast, *, last_day: Ints) -> dict[str, pa.Array]:
     renamed = np.flatnonzero(changes)
     former = namer.rename(people, everyone, kept[renamed], rng)
     words = pa.array(scene.lists.words.texts)
-    texts = part(everyone, kept).texts(words)
+    texts = everyone.part(kept).texts(words)
     nameless = (people.birth[kept] > scene.until - NAMELESS_DAYS) & (
         rng.random(len(kept)) < rules.unnamed_babies
     )
@@ -273,16 +271,6 @@ def names(scene: Scene, roles: Cast, *, last_day: Ints) -> dict[str, pa.Array]:
         "former_name": pa.array(former_name, pa.string()),
         "former_name_until": dates(until, present=changes),
     }
-
-
-def part(naming: Naming, who: Ints) -> Naming:
-    return type(naming)(
-        naming.surname[who],
-        naming.first_middle[who],
-        naming.second_middle[who],
-        naming.given[who],
-        naming.given_first[who],
-    )
 
 
 def birth_communes(scene: Scene, kept: Ints, households: HouseholdFacts) -> NDArray[np.str_]:

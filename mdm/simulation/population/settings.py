@@ -134,9 +134,7 @@ class Identifiers(_Model):
 class Society(_Model):
     foreigners: Share
     people_per_employer: Annotated[int, Field(ge=1)]
-    work: Mapping[
-        str, Weights
-    ]  # age group -> occupation -> weight, urban; rural differs by rural_factor
+    work: Mapping[str, Weights]  # age group -> occupation -> weight, urban; rural differs by rural_factor
     rural_factor: Weights
     female_factor: Weights
     pension_from_age: tuple[int, int]

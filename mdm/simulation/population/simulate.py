@@ -17,7 +17,7 @@ from mdm.simulation.population.name_lists import NameLists
 from mdm.simulation.population.persons import Scene, cast, persons_table
 from mdm.simulation.population.reference import load_demography, load_ethnic_groups
 from mdm.simulation.population.spells import stays
-from mdm.simulation.population.state import NEVER, State
+from mdm.simulation.population.state import NEVER, State, first_day
 from mdm.simulation.population.tables import Population
 from mdm.simulation.randomness import stream
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     Progress = Callable[[str, float], None]
     """Told what is being done and which share of the whole is done (0 to 1)."""
 
-EPOCH = date(1970, 1, 1)
 LIVES_SHARE = 0.75  # of the time, roughly
 
 
@@ -64,7 +63,7 @@ def simulate_population(
         )  # each year has more people than the one before
         lives.live(year, stream(seed, "year", year))
     report("tables", LIVES_SHARE)
-    since, until = date(rules.window.first_year, 1, 1), date(rules.window.last_year, 12, 31)
+    since, until = first_day(rules.window.first_year), first_day(rules.window.last_year + 1) - 1
     scene = Scene(
         people=state.people,
         spells=stays(state),
@@ -74,8 +73,8 @@ def simulate_population(
         settings=rules,
         folder=folder,
         seed=seed,
-        since=(since - EPOCH).days,
-        until=(until - EPOCH).days,
+        since=since,
+        until=until,
     )
     roles = cast(scene)
     facts = household_facts(scene)
@@ -86,8 +85,8 @@ def simulate_population(
     )
     kept = np.unique(scene.spells.household[chosen])
     population = Population(
-        since=since,
-        until=until,
+        since=date(rules.window.first_year, 1, 1),
+        until=date(rules.window.last_year, 12, 31),
         persons=persons,
         residence_spells=spells_table(scene, facts, kept=kept, persons=roles.kept, chosen=chosen),
         households=households_table(scene, facts, kept=kept, persons=roles.kept),

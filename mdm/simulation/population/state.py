@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 NEVER = np.iinfo(np.int32).max
 PERMANENT, TEMPORARY = 0, 1
 SINGLE, MARRIED, DIVORCED, WIDOWED = 0, 1, 2, 3
+
+
+def first_day(year: int) -> int:
+    """Days since 1970, as all days are counted here."""
+    return (date(year, 1, 1) - date(1970, 1, 1)).days
 
 
 class Columns:

@@ -430,3 +430,17 @@ def test_a_file_name_that_does_not_fit_its_pattern(delivery):
     (delivery.folder / "a.csv").unlink()
     with pytest.raises(InputError, match="date does not fit"):
         delivery.land(sources)
+
+
+def test_options_of_the_parser_and_lunar_dates(delivery):
+    landed = land(
+        delivery,
+        "n",
+        "05/05/1980",
+        columns="""birth_date: {column: n, calendar: lunar}
+        death_date: {column: n, options: {not_after: 1979-12-31}}""",
+    )
+    # The fifth day of the fifth lunar month of 1980 fell on 17 June.
+    assert landed.values("birth_date") == ["1980-06-17"]
+    assert landed.values("death_date") == [None]
+    assert landed.issues("death_date")[0].startswith("date.")

@@ -8,6 +8,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import xlsxwriter
 
 from mdm.errors import InputError
 from mdm.registries.check import check
@@ -110,8 +111,9 @@ def test_a_workbook_with_titles_sections_and_two_header_rows(delivery):
     assert source.skip[0].column == "STT"
     assert source.records[0].columns["sex"].marked == {"male": "Giới tính / Nam", "female": "Giới tính / Nữ"}
     assert report.skipped == 4
-    # Numbers start again on each sheet: the check shows it, and a person adds the sheet's district to the key.
-    assert {reason.reason for reason in report.reasons} <= {"key.duplicate"}
+    # Numbers start again on each sheet, so that the sheet's name belongs to the key.
+    assert source.records[0].key == ["Trang tính", "MaHS"]
+    assert (report.received, report.accepted_rows) == (4, 4)
 
 
 @pytest.mark.parametrize("form", ["jsonl", "json", "nested"])
@@ -164,3 +166,36 @@ def test_households(delivery):
 def test_what_cannot_be_proposed_from(delivery, content, expected):
     with pytest.raises(InputError, match=expected):
         propose(delivery.write("mau.csv", content), code="x", attributes=delivery.attributes)
+
+
+def test_a_key_of_words_is_not_taken_for_a_section(delivery):
+    rows = "rec-1-org,john,smith,19800517\nrec-2-org,,,\nrec-3-org,ann,lee,19810203\n"
+    path = delivery.write("people.csv", "rec_id,given_name,surname,date_of_birth\n" + rows)
+    text, declaration, report = proposed(delivery, path)
+    assert declaration.sources[0].skip == []
+    record = declaration.sources[0].records[0]
+    assert record.columns["full_name"].join == ["surname", "given_name"]
+    # A row of the sample has no name: the proposal takes it and leaves the rule to a person.
+    assert record.required == []
+    assert "# TODO some rows have none and would be quarantined: required: [full_name]" in text
+    assert (report.received, report.accepted_rows) == (3, 3)
+
+
+def test_a_single_json_object(delivery):
+    path = delivery.write("mau.json", '{"maHs": "1", "hoTen": "Lê A"}\n')
+    _, declaration, report = proposed(delivery, path)
+    assert declaration.sources[0].format == "jsonl"
+    assert report.accepted_rows == 1
+
+
+def test_a_workbook_typed_in_a_legacy_font(delivery):
+    book = xlsxwriter.Workbook(str(delivery.folder / "mau.xlsx"))
+    sheet = book.add_worksheet()
+    sheet.write_row(0, 0, ["M· hå s¬", "Hä vµ tªn", "Quª qu¸n"])
+    for place, name in enumerate(["NguyÔn V¨n §øc", "TrÇn ThÞ Hång", "Lª H÷u Ph\xadíc", "Ph¹m ThÞ BÝch"]):
+        sheet.write_row(place + 1, 0, [f"A{place}", name, "X· T©n LËp, huyÖn B¾c S¬n"])
+    book.close()
+    _, declaration, report = proposed(delivery, delivery.folder / "mau.xlsx")
+    assert declaration.sources[0].encoding == "tcvn3"
+    assert {"full_name", "native_place"} <= set(declaration.sources[0].records[0].columns)
+    assert report.accepted_rows == 4

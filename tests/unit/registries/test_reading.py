@@ -329,3 +329,38 @@ def test_a_database_column_with_a_quote_in_its_name(delivery):
     database.commit()
     database.close()
     assert delivery.land(people("sql", suffix="sqlite", more="table: 'h\"s'")).values("full_name") == ["Lê A"]
+
+
+def test_sections_and_totals_of_a_csv_typed_without_delimiters(delivery):
+    delivery.write(
+        "a.csv", "MaHS;HoTen;NgaySinh\nMục I. Trẻ em\n1;Lê A;1980\n;;\n2;Lê B\nTổng cộng: 2;;\nCộng mục I;1\n"
+    )
+    skip = "delimiter: ';'\n  skip: [{column: MaHS, pattern: '^(Mục|Tổng|Cộng)'}]"
+    landed = delivery.land(people("csv", more=skip))
+    assert [(record["local_id"], record["row_number"]) for record in landed.records] == [("1", 3)]
+    assert landed.reasons == [(5, "row.malformed")]
+    assert (landed.received, landed.skipped) == (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("sheet", "sheets"), [("all", ["Huyện A", "Huyện B"]), ("Huyện*", ["Huyện A", "Huyện B"]), ("2", [None])]
+)
+def test_sheets_by_name_number_or_pattern(delivery, sheet, sheets):
+    write_province_workbook(delivery.folder / "tc_caobang_20240115.xlsx")
+    landed = delivery.land(WORKBOOK.replace("sheet: all", f"sheet: {sheet}"))
+    assert [chunk.sheet for chunk in landed.chunks] == sheets
+
+
+def test_the_sheets_name_as_a_column(delivery):
+    write_province_workbook(delivery.folder / "tc_caobang_20240115.xlsx")
+    sources = WORKBOOK.replace("key: [district, MaHS]", "key: [Huyện, MaHS]").replace(
+        "sheet: all", "sheet: all\n  sheet_column: Huyện"
+    )
+    landed = delivery.land(sources)
+    assert [record["local_id"] for record in landed.records] == [
+        "Huyện A|1000",
+        "Huyện A|1001",
+        "Huyện B|1000",
+        "Huyện B|1001",
+    ]
+    assert (landed.received, landed.skipped) == (4, 4)

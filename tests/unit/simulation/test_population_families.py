@@ -13,7 +13,8 @@ def test_parents_are_of_an_age_to_have_the_child_and_of_the_right_sex(tables):
     )[0]
     assert (youngest >= 14, oldest <= 51, wrong) == (True, True, 0)
     assert not measures.value(
-        tables, "SELECT count(*) FROM persons c JOIN persons f ON f.person_id = c.father_id WHERE f.sex <> 'male'"
+        tables,
+        "SELECT count(*) FROM persons c JOIN persons f ON f.person_id = c.father_id WHERE f.sex <> 'male'",
     )
 
 

@@ -8,7 +8,7 @@ from functools import cache
 
 from mdm.simulation.deliveries.legacy_text import vietnamese_letters
 
-NameError_ = Callable[[str, int, int], str]
+NameChange = Callable[[str, int, int], str]
 
 _NEAR_KEYS = {
     "a": "sq", "b": "vn", "c": "xv", "d": "sf", "e": "wr", "g": "fh", "h": "gj", "i": "uo", "k": "jl", "l": "k",
@@ -202,7 +202,7 @@ def given_changed(text: str, _first: int, second: int) -> str:
 
 def spelling_slip(text: str, first: int, second: int) -> str:
     """One habitual misspelling of a place."""
-    kinds: tuple[NameError_, ...] = (sounds_alike, tone_confused, i_for_y, mark_dropped, typing_slip)
+    kinds: tuple[NameChange, ...] = (sounds_alike, tone_confused, i_for_y, mark_dropped, typing_slip)
     for step in range(len(kinds)):
         changed = kinds[(second + step) % len(kinds)](text, first, second // 8)
         if changed != text:
@@ -210,7 +210,7 @@ def spelling_slip(text: str, first: int, second: int) -> str:
     return text
 
 
-NAME_ERRORS: Mapping[str, NameError_] = {
+NAME_ERRORS: Mapping[str, NameChange] = {
     "marks_dropped": marks_dropped,
     "mark_dropped": mark_dropped,
     "tone_confused": tone_confused,

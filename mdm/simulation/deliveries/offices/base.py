@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mdm.simulation.deliveries.offices.text import coded, day_text, padded, scattered
-from mdm.simulation.deliveries.world import Mask, Rows, Snapshot, World, numbers
+from mdm.simulation.deliveries.world import Days, Mask, Rows, Snapshot, World, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from mdm.simulation.deliveries.writing.forms import Form
 
 UNCHANGED, NEW, CORRECTED, WITHDRAWN = range(4)
-Days = np.ndarray  # of datetime64[D]
 SLOTS = 4  # records a person may have in one registry; a record's identity is person * SLOTS + slot
 
 
@@ -38,9 +37,8 @@ class Sheet:
     form: Form | None  # None: these rows are written by another sheet of the same file
     kind: Literal["person", "household", "renumbering"] = "person"
     key_prefix: str = ""
-    required: Mapping[str, str] = field(
-        default_factory=dict
-    )  # columns of one attribute that a row cannot do without
+    required: Mapping[str, str] = field(default_factory=dict)
+    """Columns of the one attribute that a row cannot do without, and that attribute."""
     operation: str | None = None  # the column that says new, corrected or withdrawn
     withdrawal: str = ""  # its code for withdrawn
     spoilable: bool = True

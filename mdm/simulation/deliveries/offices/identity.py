@@ -75,6 +75,7 @@ class PopulationDatabase(Office):
             MaHoSo=serial_text(observed, 10),
             SoDinhDanh=observed["personal_id"],
             HoTen=observed["full_name"],
+            HoTenKhac=_other_names(context, snapshot, people),
             NgaySinh=birth_text(observed, style="ymd"),
             GioiTinh=sex_text(observed, "1", "2"),
             DanToc=by_person(world, "ethnicity", people),
@@ -197,6 +198,20 @@ class IdentityCards(Office):
                 )
             )
         return sheets
+
+
+def _other_names(context: Context, snapshot: Snapshot, people: np.ndarray) -> pa.Array:
+    """The name before a legal change; and of those with two sets of papers, the other name that some have told."""
+    world, second = context.world, context.second_papers
+    renamed = world.days("former_name_until")[people] <= snapshot.day
+    told = second.holders[people] & (world.luck("tells the other name")[people] < 0.3)
+    other = second.name.take(pa.array(people))
+    told &= pc.not_equal(other, world.column("full_name").take(pa.array(people))).to_numpy(
+        zero_copy_only=False
+    )
+    former = world.column("former_name").take(pa.array(people))
+    nothing = pa.scalar(None, pa.string())
+    return pc.if_else(pa.array(renamed), former, pc.if_else(pa.array(told), other, nothing))
 
 
 def _native_place(context: Context, people: np.ndarray) -> pa.Array:

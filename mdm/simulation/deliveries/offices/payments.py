@@ -18,6 +18,7 @@ from mdm.simulation.deliveries.offices.base import (
     by_person,
     documented_text,
     home,
+    number_or_old,
     operation_text,
     paper_days,
     roster_of,
@@ -25,21 +26,14 @@ from mdm.simulation.deliveries.offices.base import (
     sex_text,
     text_table,
 )
-from mdm.simulation.deliveries.offices.text import (
-    birth_text,
-    joined,
-    part_text,
-    picked,
-)
+from mdm.simulation.deliveries.offices.social_assistance import SocialAssistance, beneficiary_category
+from mdm.simulation.deliveries.offices.text import birth_text, joined, part_text, picked
 from mdm.simulation.deliveries.tags import Tag
 from mdm.simulation.deliveries.world import Snapshot, numbers
 from mdm.simulation.deliveries.writing.forms import Csv, Parquet
 
 if TYPE_CHECKING:
     from mdm.simulation.deliveries.observe import Context
-
-from mdm.simulation.deliveries.offices.base import number_or_old
-from mdm.simulation.deliveries.offices.social_assistance import SocialAssistance, beneficiary_category
 
 
 class PaymentAccounts(Office):

@@ -90,6 +90,7 @@ class Poverty(Office):
             maHo=padded(scattered(household, 8), 8, prefix="HN"),
             nam=str(year),
             chuHo=by_person(world, "full_name", head),
+            soCCCDChuHo=snapshot.personal_id.take(pa.array(head, mask=(head < 0) | (household % 5 == 0))),
             phanLoai=coded(
                 household_class(context, year).take(pa.array(household)), {"poor": "N", "near_poor": "CN"}
             ),
@@ -106,7 +107,18 @@ class Poverty(Office):
             quanHe=coded(pa.array(RELATION_WORDS).take(pa.array(snapshot.relation[people])), RELATIONS_VI),
         )
         file = f"HONGHEO_{year}_{delivery.stamp}.jsonl"
-        group = ("maHo", "nam", "chuHo", "phanLoai", "thon", "xa", "huyen", "tinh", "ngayRaSoat")
+        group = (
+            "maHo",
+            "nam",
+            "chuHo",
+            "soCCCDChuHo",
+            "phanLoai",
+            "thon",
+            "xa",
+            "huyen",
+            "tinh",
+            "ngayRaSoat",
+        )
         member_sheet = Sheet(
             file=file,
             source="members",

@@ -15,18 +15,15 @@ from mdm.simulation.deliveries.offices.base import (
     View,
     documented_text,
     home,
+    number_or_old,
     paper_days,
     roster_of,
     serial_text,
     sex_text,
     text_table,
 )
-from mdm.simulation.deliveries.offices.text import (
-    birth_text,
-    joined,
-    part_text,
-    picked,
-)
+from mdm.simulation.deliveries.offices.poverty import poor_people
+from mdm.simulation.deliveries.offices.text import birth_text, joined, part_text, picked
 from mdm.simulation.deliveries.world import Mask, Rows, Snapshot, numbers
 from mdm.simulation.deliveries.writing.xlsx import Xlsx
 
@@ -34,17 +31,8 @@ if TYPE_CHECKING:
     from mdm.simulation.deliveries.observe import Context
     from mdm.simulation.deliveries.writing.forms import Form
 
-from mdm.simulation.deliveries.offices.base import number_or_old
-from mdm.simulation.deliveries.offices.poverty import poor_people
-
-_CATEGORIES = [
-    "NCT",
-    "NKT",
-    "TEMC",
-    "TE3",
-    "DTN",
-    "CSNN",
-]  # elderly, disabled, orphan, under 3, single parent, carer
+_CATEGORIES = ("NCT", "NKT", "TEMC", "TE3", "DTN", "CSNN")
+ELDERLY, DISABLED, ORPHAN, UNDER_3, SINGLE_PARENT, CARER = range(6)  # in the order of their codes
 
 
 class SocialAssistance(Office):
@@ -110,7 +98,7 @@ class SocialAssistance(Office):
                 "Ngày sinh": birth_text(part, style="dmy"),
                 "Giới tính": sex_text(part, "Nam", "Nữ"),
                 "Số CMND/CCCD": number_or_old(part),
-                "Loại đối tượng": picked(_CATEGORIES, numbers(part["category"])),
+                "Loại đối tượng": picked(list(_CATEGORIES), numbers(part["category"])),
                 "Thôn, tổ": part["street"],
                 "Xã, phường": part["commune"],
                 "Huyện, quận": part["district"],
@@ -136,7 +124,7 @@ class SocialAssistance(Office):
                 "Ngày sinh / Năm": year,
                 "Giấy tờ / Số định danh": part["personal_id"],
                 "Giấy tờ / Số CMND": part["cmnd"],
-                "Loại đối tượng": picked(_CATEGORIES, numbers(part["category"])),
+                "Loại đối tượng": picked(list(_CATEGORIES), numbers(part["category"])),
                 "Nơi ở / Địa chỉ": joined(
                     *(part[name] for name in ("street", "commune", "district", "province"))
                 ),
@@ -155,20 +143,20 @@ def beneficiary_category(office: Office, context: Context, snapshot: Snapshot) -
     working = world.among(
         "occupation_status", "formal_employee", "soldier", "retired_pension", "export_worker"
     )
-    carer = (age >= 30) & (age < 75) & ~working & ~world.flags("disabled")
-    groups: dict[str, Mask] = {
-        "orphan": person & world.flags("orphan") & (age < 16),
-        "disabled": person & world.flags("disabled") & ~world.among("occupation_status", "retired_pension"),
-        "elderly": person & (age >= 75) & world.among("occupation_status", "elderly_no_pension"),
-        "under_3": person & (age < 3) & poor,
-        "single_parent": person & (age >= 18) & (age < 60) & poor & (world.integers("spouse_id") < 0),
-        "carer": person & carer,
+    groups: dict[int, tuple[str, Mask]] = {
+        ORPHAN: ("orphan", world.flags("orphan") & (age < 16)),
+        DISABLED: (
+            "disabled",
+            world.flags("disabled") & ~world.among("occupation_status", "retired_pension"),
+        ),
+        ELDERLY: ("elderly", (age >= 75) & world.among("occupation_status", "elderly_no_pension")),
+        UNDER_3: ("under_3", (age < 3) & poor),
+        SINGLE_PARENT: ("single_parent", (age >= 18) & (age < 60) & poor & (world.integers("spouse_id") < 0)),
+        CARER: ("carer", (age >= 30) & (age < 75) & ~working & ~world.flags("disabled")),
     }
-    places = {"elderly": 0, "disabled": 1, "orphan": 2, "under_3": 3, "single_parent": 4, "carer": 5}
     category = np.full(world.size, -1, dtype=np.int64)
-    for group, eligible in groups.items():
-        chosen = office.covered(world, snapshot, eligible & (category < 0), group=group)
-        category[chosen] = places[group]
+    for place, (group, eligible) in groups.items():
+        category[office.covered(world, snapshot, person & eligible & (category < 0), group=group)] = place
     return category
 
 

@@ -1,0 +1,58 @@
+"""A few hundred people with records of the kind that offices hold, as comparison features in DuckDB."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from matching.model import load_model
+from matching.standardise.features import feature_columns
+from mdm.registries.attributes import load_attributes
+
+CONFIGS = Path(__file__).parents[3] / "configs"
+MODEL = load_model(CONFIGS / "matching" / "person.yaml")
+_SURNAMES = ("Nguyễn", "Trần", "Lê", "Phạm", "Hoàng", "Đỗ", "Bùi", "Vũ")
+_MIDDLES = ("Văn", "Thị", "Minh", "Thu", "Ngọc", "Đức", "Hồng")
+_GIVENS = ("An", "Bình", "Chi", "Dũng", "Hà", "Lan", "Mai", "Nam", "Phúc", "Quân", "Sơn", "Tú", "Vy", "Yến")
+
+
+def people_records(people: int, *, seed: int) -> tuple[list[dict], list[int]]:
+    """Records and, beside them, the person of each."""
+    draw = random.Random(seed)
+    records, truth = [], []
+    for person in range(people):
+        name = f"{draw.choice(_SURNAMES)} {draw.choice(_MIDDLES)} {draw.choice(_GIVENS)}"
+        born = f"{draw.randint(1940, 2015)}-{draw.randint(1, 12):02d}-{draw.randint(1, 28):02d}"
+        sex = draw.choice(["male", "female"])
+        number = f"0{draw.randrange(10**11):011d}"
+        for _ in range(draw.randint(1, 4)):
+            records.append(
+                {
+                    "full_name": name if draw.random() > 0.05 else name.replace("ễ", "ê").replace("ầ", "a"),
+                    "birth_date": born if draw.random() > 0.08 else born[:4],
+                    "sex": sex if draw.random() > 0.01 else None,
+                    "personal_id": number if draw.random() > 0.2 else None,
+                    "phone": [f"09{person:08d}"] if draw.random() < 0.4 else None,
+                    "mother_name": f"Lê Thị {_GIVENS[person % 14]}" if draw.random() < 0.3 else None,
+                }
+            )
+            truth.append(person)
+    return records, truth
+
+
+def feature_table(records: list[dict]) -> pa.Table:
+    attributes = load_attributes(CONFIGS / "attributes.yaml").of("person")
+    features = feature_columns("person", pa.Table.from_pylist(records), declaration=attributes)
+    return features.append_column("record_id", pa.array(range(len(records)), pa.int64()))
+
+
+def person_table(records: list[dict], *, name: str = "person") -> duckdb.DuckDBPyConnection:
+    """A connection with a table of the model's feature columns."""
+    connection = duckdb.connect()
+    connection.register("features", feature_table(records))
+    columns = ", ".join(["record_id", *MODEL.feature_columns])
+    connection.execute(f"CREATE TABLE {name} AS SELECT {columns} FROM features")
+    return connection
