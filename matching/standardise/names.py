@@ -155,7 +155,8 @@ def _examined(raw: str) -> Parsed:
         return Parsed(None, "name.placeholder")
     if _UNNAMED.search(text):
         return Parsed(None, "name.unnamed")
-    decoded = _from_legacy(unicodedata.normalize("NFC", " ".join(raw.split())))  # before tidying: a soft hyphen is a letter in these fonts
+    # the untidied text: a soft hyphen is a letter in legacy fonts
+    decoded = _from_legacy(unicodedata.normalize("NFC", " ".join(raw.split())))
     if decoded is not None:
         text, issue = decoded, "name.legacy_encoding"
     stripped = _REMARK.sub("", _NOTE.sub(" ", text)).strip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 import duckdb
@@ -237,10 +238,16 @@ def raw_json(table: pa.Table, *, sparse: bool) -> pa.Array:
         return pa.repeat(pa.scalar("{}"), table.num_rows)
     # A merge patch (RFC 7396) removes what is null.
     made = "json_merge_patch('{}', to_json(rows_sent))" if sparse else "to_json(rows_sent)"
-    with duckdb.connect(config={"threads": 1}) as connection:
+    with scratch().cursor() as connection:
         connection.register("rows_sent", table)
         rows = connection.sql(f"SELECT {made}::VARCHAR AS raw FROM rows_sent").to_arrow_table()
     return rows.column("raw").combine_chunks()
+
+
+@cache
+def scratch() -> duckdb.DuckDBPyConnection:
+    """An empty in-memory database, for cursors: opening one for each small file costs more than reading it."""
+    return duckdb.connect()
 
 
 def issues_json(issues: Mapping[str, pa.Array], rows: int) -> pa.Array:

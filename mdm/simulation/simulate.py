@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, float], None]
 """Told what is being done and which share of the whole is done (0 to 1)."""
-POPULATION_SHARE = 0.4  # of the time, roughly
+POPULATION_SHARE, TRUTH_FROM = 0.4, 0.93  # of the time, roughly
 
 
 @dataclass(frozen=True)
@@ -107,11 +107,12 @@ def write_deliveries(
     rejects: list[pa.Table] = []
     rows: dict[str, int] = {}
     for done, office in enumerate(OFFICES):
-        tell(office.code, POPULATION_SHARE + (1 - POPULATION_SHARE) * done / len(OFFICES))
+        tell(office.code, POPULATION_SHARE + (TRUTH_FROM - POPULATION_SHARE) * done / len(OFFICES))
         delivered = deliver(context, office, snapshots=snapshots, deliveries=deliveries, out=out)
         records.append(first_mentions(pa.concat_tables([RECORD_COLUMNS.empty_table(), *delivered.records])))
         rejects += delivered.rejects
         rows[office.code] = delivered.rows
+    tell("truth", TRUTH_FROM)
     write_truth(
         out / TRUTH_FOLDER,
         population=world.population,

@@ -10,11 +10,11 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import duckdb
 import pyarrow as pa
 
 from matching.standardise.features import feature_columns
 from matching.standardise.types import STANDARDISER_VERSION
+from mdm.registries.landing import scratch
 from mdm.identity.events import EventKind, Events, Stamp
 from mdm.store.log import append_events
 
@@ -96,9 +96,9 @@ class _Landing:
         self.next_quarantine = bulk.next_id("quarantine", "quarantine_id")
         self.next_renumbering = bulk.next_id("renumbering", "renumbering_id")
         self.counts = LandingCounts()
-        self.duck = duckdb.connect()
-        self.duck.execute("CREATE TABLE row_hash (version_id BIGINT, hash VARCHAR)")
-        self.duck.execute("CREATE TABLE rejected_hash (quarantine_id BIGINT, hash VARCHAR)")
+        self.duck = scratch().cursor()
+        self.duck.execute("CREATE OR REPLACE TEMP TABLE row_hash (version_id BIGINT, hash VARCHAR)")
+        self.duck.execute("CREATE OR REPLACE TEMP TABLE rejected_hash (quarantine_id BIGINT, hash VARCHAR)")
         self.delivered_on = file.delivered_on.isoformat() if file.delivered_on else None
         self.registry_is_new = not bulk.scalar(
             f"SELECT 1 FROM record WHERE registry = '{file.registry}' LIMIT 1"

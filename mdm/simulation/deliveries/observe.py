@@ -142,7 +142,7 @@ class _Clerk:
         self.text["personal_id"] = self.snapshot.personal_id.take(people)
         for name in OTHER_NUMBERS:
             self.text[name] = world.column(name).take(people)
-        self.birth = Dates.of(world.birth).take(self.person)
+        self.birth = Dates.of(world.birth[self.person])
         for tag, mask in self._facts.items():
             self.tags |= np.where(mask, int(tag), 0)
 

@@ -129,21 +129,21 @@ def test_first_match_shares_of_many_people():
 
 
 @pytest.mark.parametrize(
-    ("code", "share"),
+    ("code", "share", "tolerance"),
     [
-        ("health_insurance", 0.9),
-        ("identity_cards", 0.776),
-        ("social_assistance", 0.038),
-        ("labour_force", 0.527),
-        ("merit", 0.094),
-        ("children", 0.245),
-        ("poverty", 0.071),
-        ("tax", 0.25),
+        ("health_insurance", 0.9, 0.05),
+        ("identity_cards", 0.776, 0.05),
+        ("social_assistance", 0.038, 0.15),
+        ("labour_force", 0.527, 0.05),
+        ("merit", 0.094, 0.1),
+        ("children", 0.245, 0.1),
+        ("poverty", 0.071, 0.3),  # about a hundred households, in or out as a whole
+        ("tax", 0.25, 0.05),
     ],
 )
-def test_coverage_is_near_the_table(default: Seen, code: str, share: float):
+def test_coverage_is_near_the_table(default: Seen, code: str, share: float, tolerance: float):
     people = len(np.unique(numbers(default.first[code]["person"])))
-    assert people / default.snapshots[0].alive.sum() == pytest.approx(share, rel=0.12)
+    assert people / default.snapshots[0].alive.sum() == pytest.approx(share, rel=tolerance)
 
 
 @pytest.mark.parametrize("code", ["labour_force", "children", "tax"])
