@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 from splink import DuckDBAPI, Linker
 
-from matching.train import TrainedModel, frequency_table
 
 if TYPE_CHECKING:
+    from matching.model import Comparison
+    from matching.artefact import LevelParameters, TrainedModel
     from collections.abc import Callable
 
     import duckdb
@@ -41,7 +43,7 @@ def score_pairs(
     """
     model = trained.declaration
     api = DuckDBAPI(connection)
-    linker = Linker(api.register(records, dataset_display_name=f"score_{records}"), trained.settings)
+    linker = Linker(api.register(records, dataset_display_name=f"score_{records}"), splink_settings(trained))
     logging.getLogger("splink").setLevel(logging.CRITICAL)  # Linker() sets it to INFO
     for column in model.term_frequency_columns:
         _register_frequencies(connection, api, linker, trained, column, records=records)
@@ -87,7 +89,7 @@ def _register_frequencies(
 ) -> None:
     """Frequencies for the values at hand: those of the artefact, and its floor for values that it does not know."""
     known = f"tf_known_{column}"
-    connection.register(known, frequency_table(trained, column))
+    connection.register(known, _frequency_table(trained, column))
     name = f"tf_table_{column}"
     connection.execute(
         f"""
@@ -106,3 +108,48 @@ def _conflict_sql(trained: TrainedModel) -> str:
         for conflict in trained.declaration.conflicts
     ]
     return f"CASE {' '.join(cases)} END" if cases else "NULL"
+
+
+def _frequency_table(trained: TrainedModel, column: str) -> pa.Table:
+    known = trained.term_frequencies[column]
+    return pa.table(
+        {
+            column: pa.array(list(known), pa.string()),
+            "frequency": pa.array(list(known.values()), pa.float64()),
+        }
+    )
+
+
+def splink_settings(trained: TrainedModel) -> dict[str, Any]:
+    """The trained model as Splink's settings. Pairs are registered, so it gets no blocking rules."""
+    return {
+        "link_type": "dedupe_only",
+        "unique_id_column_name": "record_id",
+        "probability_two_random_records_match": trained.prior,
+        "comparisons": [
+            _splink_comparison(comparison, trained.parameters[comparison.name])
+            for comparison in trained.declaration.comparisons
+        ],
+        "blocking_rules_to_generate_predictions": [],
+        "retain_matching_columns": False,
+        # keeps the weight of each comparison beside the sum: conflicts are read from it
+        "retain_intermediate_calculation_columns": True,
+    }
+
+
+def _splink_comparison(comparison: Comparison, parameters: list[LevelParameters]) -> dict[str, Any]:
+    missing = " OR ".join(f'"{column}_{side}" IS NULL' for column in comparison.missing for side in "lr")
+    levels: list[dict[str, Any]] = [
+        {"sql_condition": missing, "label_for_charts": "missing", "is_null_level": True}
+    ]
+    for place, (level, learnt) in enumerate(zip(comparison.levels, parameters, strict=True)):
+        declared = {
+            "sql_condition": level.sql(),
+            "label_for_charts": f"{comparison.name} {place}",
+            "m_probability": learnt.m,
+            "u_probability": learnt.u,
+        }
+        if level.term_frequency:
+            declared |= {"tf_adjustment_column": level.term_frequency, "tf_adjustment_weight": 1.0}
+        levels.append(declared)
+    return {"output_column_name": comparison.name, "comparison_levels": levels}

@@ -1,12 +1,12 @@
 """A linkage model as declared in configs/matching/*.yaml: comparisons, blocking, training, thresholds.
 
-The same declaration is compiled to Splink's settings (batch) and read by the Python scorer (one record).
+Every executor reads this one declaration: the batch compiles it for Splink, training to SQL.
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -64,7 +64,7 @@ class Prior(_Declared):
 
 class Training(_Declared):
     prior: Prior
-    random_pairs: float = 4e6
+    random_pairs: float = 2e6
     expectation_maximisation: list[list[str]]
     """One session for each list of columns: comparisons that use none of them learn their m probabilities."""
     pairs: float = 2e6
@@ -151,36 +151,3 @@ def load_model(path: Path) -> Model:
     except ValidationError as error:
         first = error.errors()[0]
         raise ModelError(f"{path}: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from error
-
-
-def splink_settings(model: Model) -> dict[str, Any]:
-    """Settings for Splink without trained parameters."""
-    return {
-        "link_type": "dedupe_only",
-        "unique_id_column_name": "record_id",
-        "comparisons": [_splink_comparison(comparison) for comparison in model.comparisons],
-        "blocking_rules_to_generate_predictions": [],
-        "retain_matching_columns": False,
-        # keeps the weight of each comparison beside the sum: conflicts are read from it
-        "retain_intermediate_calculation_columns": True,
-    }
-
-
-def _splink_comparison(comparison: Comparison) -> dict[str, Any]:
-    missing = " OR ".join(f'"{column}_{side}" IS NULL' for column in comparison.missing for side in "lr")
-    levels: list[dict[str, Any]] = [
-        {"sql_condition": missing, "label_for_charts": "missing", "is_null_level": True},
-    ]
-    for position, level in enumerate(comparison.levels):
-        declared: dict[str, Any] = {
-            "sql_condition": level.sql(),
-            "label_for_charts": f"{comparison.name} {position}",
-        }
-        if level.term_frequency:
-            declared |= {"tf_adjustment_column": level.term_frequency, "tf_adjustment_weight": 1.0}
-        if level.m is not None:
-            declared |= {"m_probability": level.m, "fix_m_probability": True}
-        if level.u is not None:
-            declared |= {"u_probability": level.u, "fix_u_probability": True}
-        levels.append(declared)
-    return {"output_column_name": comparison.name, "comparison_levels": levels}

@@ -197,7 +197,9 @@ def feature_columns(
 ) -> pa.Table:
     """The features of every row, in the row order; columns that are not declared are ignored, missing ones are null."""
     columns = {
-        name: _whole(attributes.column(name)) for name in declaration if name in attributes.column_names
+        name: _whole(attributes.column(name), many=declared.many)
+        for name, declared in declaration.items()
+        if name in attributes.column_names
     }
     found: dict[str, pa.Array] = {}
     if _has_personal_id(kind, declaration):
@@ -223,7 +225,10 @@ def feature_columns(
     )
 
 
-def _whole(column: pa.ChunkedArray) -> pa.Array:
+def _whole(column: pa.ChunkedArray, *, many: bool) -> pa.Array:
+    """One array; a column in which every value is missing has no type of its own."""
+    if pa.types.is_null(column.type):
+        return pa.nulls(len(column), STRINGS if many else STRING)
     return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
 
 

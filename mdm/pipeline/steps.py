@@ -11,7 +11,7 @@ import pyarrow as pa
 from matching.batch import score_pairs
 from matching.blocking import make_keys, make_pairs
 from matching.cluster import Edges, Exclusion, cluster
-from matching.train import TrainedModel, train
+from matching.train import train
 from mdm.errors import InputError
 from mdm.identity.events import Stamp
 from mdm.identity.reconcile import NO_ENTITY, EntityFacts, Proposal, Question, reconcile
@@ -20,6 +20,7 @@ from mdm.store.entities import apply, raise_reviews
 from mdm.store.models import current_model, keep_model
 
 if TYPE_CHECKING:
+    from matching.artefact import TrainedModel
     from collections.abc import Callable, Mapping
 
     from golden_record.policy import Policy

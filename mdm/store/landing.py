@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from matching.standardise.features import feature_columns
 from matching.standardise.types import STANDARDISER_VERSION
-from mdm.registries.landing import scratch
 from mdm.identity.events import EventKind, Events, Stamp
+from mdm.registries.landing import scratch
 from mdm.store.log import append_events
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from matching.train import TrainedModel
+from matching.artefact import TrainedModel
 
 if TYPE_CHECKING:
     from mdm.store.engine import Bulk

@@ -2,7 +2,7 @@
 
 import pytest
 
-from matching.model import ModelError, load_model, splink_settings
+from matching.model import ModelError, load_model
 from tests.unit.matching.scenario import CONFIGS, MODEL
 
 
@@ -38,10 +38,3 @@ def test_a_wrong_declaration_is_refused(tmp_path, change, said):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ModelError, match="no such model"):
         load_model(tmp_path / "none.yaml")
-
-
-def test_every_comparison_is_compiled_with_a_null_level_first():
-    for comparison in splink_settings(MODEL)["comparisons"]:
-        first, *levels = comparison["comparison_levels"]
-        assert first["is_null_level"]
-        assert levels[-1]["sql_condition"] == "ELSE"
