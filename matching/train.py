@@ -185,9 +185,8 @@ def _learn(sessions: list[_Session], u: dict[str, Probabilities]) -> dict[str, P
 
 def _without_matches(share: Probabilities, m: Probabilities | None, prior: float) -> Probabilities:
     """Random pairs hold a few matches: share = prior * m + (1 - prior) * u, solved for u."""
-    corrected = share if m is None else (share - prior * m) / (1 - prior)
-    u: Probabilities = np.maximum(corrected, _LEAST_U)
-    return u
+    corrected: Probabilities = share if m is None else (share - prior * m) / (1 - prior)
+    return np.maximum(corrected, _LEAST_U)
 
 
 def _as_declared(comparison: Comparison, u: Probabilities) -> Probabilities:
@@ -196,7 +195,8 @@ def _as_declared(comparison: Comparison, u: Probabilities) -> Probabilities:
     fixed = np.array([u[place] if value is None else value for place, value in enumerate(declared)])
     if all(value is not None for value in declared[:-1]) and declared[-1] is None:
         fixed[-1] = 1 - fixed[:-1].sum()
-    return np.maximum(fixed, _LEAST_U * 1e-3)
+    floor: Probabilities = np.maximum(fixed, _LEAST_U * 1e-3)
+    return floor
 
 
 def _parameters(comparison: Comparison, m: Probabilities | None, u: Probabilities) -> list[LevelParameters]:

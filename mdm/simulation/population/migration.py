@@ -55,7 +55,7 @@ class Migration:
         size = 2 * len(self._geography.provinces)
         wanted = np.bincount(cell, self._residence.weights_of(year), size)
         commune = state.households.commune[state.people.home[state.alive]]
-        living = np.bincount(cell[commune], minlength=size) / len(state.alive)
+        living = np.bincount(cell[commune], minlength=size) / max(len(state.alive), 1)
         pull = (
             np.divide(wanted, living, out=np.full(size, 10.0), where=living > 0)
             ** self._settings.moves.balance

@@ -269,8 +269,10 @@ class Residence:
         wanted = province[people.home[left]]
         low, high = np.searchsorted(ordered, wanted, "left"), np.searchsorted(ordered, wanted, "right")
         low, high = np.where(high > low, low, 0), np.where(high > low, high, len(couples))
-        strangers = couples[(low + rng.random(len(left)) * (high - low)).astype(np.int64)]
-        host = np.where(host >= 0, host, strangers)
+        if len(couples):
+            strangers = couples[(low + rng.random(len(left)) * (high - low)).astype(np.int64)]
+            host = np.where(host >= 0, host, strangers)
+        left, host = left[host >= 0], host[host >= 0]  # a handful of people may have no couple among them
         home, registered = people.home[host], people.registered[host]
         days = np.maximum(random_days(year, len(left), rng), state.households.formed[home])
         days = np.maximum(days, people.birth[left])

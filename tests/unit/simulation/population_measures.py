@@ -53,7 +53,8 @@ HOUSEHOLD_TYPES = """
         LEFT JOIN member f ON f.person_id = c.father_id AND f.household_id = c.household_id
         WHERE m.person_id IS NOT NULL OR f.person_id IS NOT NULL
     ), deep AS (
-        SELECT DISTINCT t.household_id FROM tie t JOIN tie u ON u.child IN (t.mother, t.father)
+        SELECT t.household_id FROM tie t JOIN tie u ON u.child = t.mother
+        UNION SELECT t.household_id FROM tie t JOIN tie u ON u.child = t.father
     ), shape AS (
         SELECT m.household_id, count(*) AS size,
                bool_or(s.person_id IS NOT NULL) AS couple,
