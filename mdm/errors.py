@@ -5,6 +5,8 @@ Exit statuses of the command line: 2 usage (Typer), 3 configuration, 4 input, 5 
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class MdmError(Exception):
     """What went wrong, where, and what to do about it.
@@ -21,10 +23,18 @@ class MdmError(Exception):
         self.where = where
         self.hint = hint
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors travel between processes."""
+        return _rebuilt, (type(self), self.message, self.where, self.hint)
+
     def __str__(self) -> str:
         text = f"{self.where}: {self.message}" if self.where else self.message
         ended = text if text.endswith((".", "?", "!", ":")) else f"{text}."
         return f"{ended} {self.hint}" if self.hint else ended
+
+
+def _rebuilt(kind: type[MdmError], message: str, where: str, hint: str) -> MdmError:
+    return kind(message, where=where, hint=hint)
 
 
 class ConfigurationError(MdmError):

@@ -7,24 +7,20 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from matching.standardise.units import Units
 from mdm.errors import InputError
+from mdm.pipeline.preparing import FileJob, declarations, prepare_files
 from mdm.pipeline.progress import Progress, Silent
-from mdm.registries.attributes import load_attributes
-from mdm.registries.declaration import declaration_hash, load_registries
-from mdm.registries.delivery import DeliveryFile, delivery_file, find_files, read_delivery
+from mdm.registries.declaration import declaration_hash
+from mdm.registries.delivery import DeliveryFile, delivery_file, find_files
 from mdm.store.engine import bulk
 from mdm.store.landing import LandedFile, LandingCounts, already_landed, land_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import date
     from pathlib import Path
 
-    from mdm.pipeline.progress import Task
-    from mdm.registries.attributes import Attributes
-    from mdm.registries.declaration import RegistryDeclaration
-    from mdm.registries.landing import LandedChunk
+    from mdm.pipeline.prepare import PreparedChunk
     from mdm.settings import Settings
 
 _READ_AT_ONCE = 1 << 20
@@ -74,11 +70,7 @@ class Ingest:
     ) -> None:
         self.settings, self.actor, self.delivered_on = settings, actor, delivered_on
         self.progress = progress or Silent()
-        self.attributes: Attributes = load_attributes(settings.attributes_file)
-        self.registries: Mapping[str, RegistryDeclaration] = load_registries(
-            settings.registries_folder, attributes=self.attributes
-        )
-        self.units = Units.load()
+        self.registries = declarations(settings.configs).registries
         self.report = IngestReport()
 
     def folder(self, folder: Path) -> IngestReport:
@@ -100,11 +92,13 @@ class Ingest:
                 where=str(folder),
                 hint=f"Expected one of {', '.join(self.registries)}; or use --registry NAME FILE.",
             )
+        jobs = []
         for delivery in deliveries:
             for code in self._codes_in(delivery):
                 found = find_files(self.registries[code], delivery / code)
                 self.report.unmatched += found.unmatched
-                self._take(code, list(found.files))
+                jobs += self._jobs(code, list(found.files))
+        self._take(jobs)
         return self.report
 
     def files(self, code: str, paths: Sequence[Path]) -> IngestReport:
@@ -131,7 +125,7 @@ class Ingest:
                     hint=f"Expected {', '.join(expected)}.",
                 )
             files += [delivery_file(source, path) for source in sources]
-        self._take(code, files)
+        self._take(self._jobs(code, files))
         return self.report
 
     def _codes_in(self, folder: Path) -> list[str]:
@@ -139,57 +133,57 @@ class Ingest:
             part.name for part in sorted(folder.iterdir()) if part.is_dir() and part.name in self.registries
         ]
 
-    def _take(self, code: str, files: list[DeliveryFile]) -> None:
-        """All sources of one registry; a fault in a file stops that file and not the others."""
+    def _jobs(self, code: str, files: list[DeliveryFile]) -> list[FileJob]:
+        """Files in the order of time; one file may feed several sources. Files for lookups only are no job."""
         declaration = self.registries[code]
-        declared = declaration_hash(declaration)
-        with self.progress.task(declaration.name.vi, total=len(files)) as task:
-            for _, group in groupby(sorted(files, key=_in_time), key=lambda file: file.path):
-                same = list(group)
-                self._take_file(declaration, declared, same, files, task)
-                task.advance(len(same))
+        jobs = []
+        for path, group in groupby(sorted(files, key=_in_time), key=lambda file: file.path):
+            same = tuple(group)
+            if any(declaration.source(file.source).records for file in same):
+                day = same[0].dated or self.delivered_on
+                beside = tuple(file for file in files if file.path != path)
+                jobs.append(FileJob(code, same, beside, day))
+        return jobs
 
-    def _take_file(
-        self,
-        declaration: RegistryDeclaration,
-        declared: str,
-        same: list[DeliveryFile],
-        files: list[DeliveryFile],
-        task: Task,
-    ) -> None:
-        """One file; it may feed several sources of its registry."""
-        first = same[0]
-        if not any(declaration.source(file.source).records for file in same):
-            return  # read for lookups only
-        delivered_on = first.dated or self.delivered_on
-        landed = LandedFile(declaration.code, first.name, _sha256(first.path), declared, delivered_on)
+    def _take(self, jobs: list[FileJob]) -> None:
+        """A fault in a file stops that file and not the others."""
+        with self.progress.task("ingest", total=sum(job.size for job in jobs)) as task:
+            waiting = []
+            for job in jobs:
+                landed = LandedFile(
+                    job.registry,
+                    job.name,
+                    _sha256(job.path),
+                    declaration_hash(self.registries[job.registry]),
+                    job.delivered_on,
+                )
+                with bulk(self.settings) as store:
+                    done = already_landed(store, landed)
+                if done:
+                    self.report.files.append(
+                        IngestedFile(job.registry, job.name, LandingCounts(), already=True)
+                    )
+                    task.advance(job.size)
+                else:
+                    waiting.append((job, landed))
+            prepared = prepare_files(self.settings, [job for job, _ in waiting])
+            for (job, landed), chunks in zip(waiting, prepared, strict=True):
+                task.describe(f"ingest: {self.registries[job.registry].name.vi}, {job.name}")
+                self._land(landed, chunks)
+                task.advance(job.size)
+
+    def _land(self, landed: LandedFile, chunks: Iterator[PreparedChunk]) -> None:
         try:
             with bulk(self.settings) as store:
-                if already_landed(store, landed):
+                if already_landed(store, landed):  # the same file twice in one delivery
                     self.report.files.append(
-                        IngestedFile(declaration.code, first.name, LandingCounts(), already=True)
+                        IngestedFile(landed.registry, landed.file, LandingCounts(), already=True)
                     )
                     return
-                chunks = self._chunks(declaration, same, files, delivered_on, task)
-                counts = land_file(store, landed, chunks, attributes=self.attributes, actor=self.actor)
-            self.report.files.append(IngestedFile(declaration.code, first.name, counts))
+                counts = land_file(store, landed, chunks, actor=self.actor)
+            self.report.files.append(IngestedFile(landed.registry, landed.file, counts))
         except InputError as error:
-            self.report.failed.append(FailedFile(declaration.code, first.name, error))
-
-    def _chunks(
-        self,
-        declaration: RegistryDeclaration,
-        same: list[DeliveryFile],
-        files: list[DeliveryFile],
-        delivered_on: date | None,
-        task: Task,
-    ) -> Iterator[LandedChunk]:
-        def tell(file: DeliveryFile, rows: int) -> None:
-            task.describe(f"{declaration.name.vi}: {file.name} ({rows:,})")
-
-        yield from read_delivery(
-            declaration, same, beside=files, delivered_on=delivered_on, units=self.units, progress=tell
-        )
+            self.report.failed.append(FailedFile(landed.registry, landed.file, error))
 
 
 def _in_time(file: DeliveryFile) -> tuple[str, str]:

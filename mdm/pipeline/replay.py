@@ -16,6 +16,7 @@ from matching.standardise.units import default_units
 from mdm.errors import InputError
 from mdm.identity.clock import utc_now
 from mdm.identity.events import EventKind, Events, Stamp
+from mdm.pipeline.prepare import prepare
 from mdm.registries.attributes import load_attributes
 from mdm.registries.declaration import declaration_hash, load_registries
 from mdm.registries.replay import RepairedRow, remap
@@ -139,7 +140,7 @@ def _replay_file(
     ).hexdigest()
     landed = LandedFile(declaration.code, f"{file} (repaired)", digest, declaration_hash(declaration), day)
     batch_id = store.next_id("batch", "batch_id")
-    land_file(store, landed, kept, attributes=attributes, actor=actor)
+    land_file(store, landed, prepare(kept, attributes=attributes, delivered_on=day), actor=actor)
     _resolve(store, resolved, status="repaired", batch_id=batch_id, actor=actor)
     return len(resolved)
 

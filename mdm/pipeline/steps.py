@@ -20,10 +20,10 @@ from mdm.store.entities import apply, raise_reviews
 from mdm.store.models import current_model, keep_model
 
 if TYPE_CHECKING:
-    from matching.artefact import TrainedModel
     from collections.abc import Callable, Mapping
 
     from golden_record.policy import Policy
+    from matching.artefact import TrainedModel
     from matching.model import Model
     from mdm.identity.clock import Source
     from mdm.identity.ssn import NumberPlan

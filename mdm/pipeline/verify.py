@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from mdm.identity.events import SEALED_SCHEMA, EventKind, leaf_hash
 from mdm.identity.ssn import kind_of
+from mdm.pipeline.prepare import ROW_HASH
 from mdm.store.engine import bulk
-from mdm.store.landing import QUARANTINE_HASH, VERSION_HASH, digest_sql
+from mdm.store.landing import BatchDigest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,38 +113,29 @@ def _versions(opened: _Opened) -> tuple[int, str | None]:
         + [(n, pa.string()) for n in texts]
     )
     count = 0
-    for (batch_id,) in opened.connection.execute("SELECT batch_id FROM batch ORDER BY batch_id").fetchall():
+    told = opened.connection.execute("SELECT batch_id, digest FROM batch ORDER BY batch_id").fetchall()
+    for batch_id, digest in told:
         count += opened.read(
             "version",
             f"SELECT {', '.join(schema.names)} FROM record_version WHERE batch_id = {batch_id}",
             schema,
         )
-        opened.read(
-            "rejected",
-            f"SELECT quarantine_id, row_number, reason, raw FROM quarantine WHERE batch_id = {batch_id}",
-            pa.schema(
-                [
-                    ("quarantine_id", pa.int64()),
-                    ("row_number", pa.int64()),
-                    ("reason", pa.string()),
-                    ("raw", pa.string()),
-                ]
-            ),
+        hashed = opened.connection.sql(
+            f"SELECT record_id, version, {ROW_HASH} AS row_hash FROM version ORDER BY version_id"
+        ).to_arrow_table()
+        refused = opened.store.read(
+            f"SELECT row_number, reason, raw FROM quarantine WHERE batch_id = {batch_id} ORDER BY quarantine_id",
+            _REFUSED,
         )
-        opened.connection.execute(
-            f"CREATE OR REPLACE TABLE row_hash AS SELECT version_id, {VERSION_HASH} AS hash FROM version"
-        )
-        opened.connection.execute(
-            f"CREATE OR REPLACE TABLE rejected_hash AS SELECT quarantine_id, {QUARANTINE_HASH} AS hash FROM rejected"
-        )
-        rebuilt = f"sha256(({digest_sql('row_hash', 'version_id')}) || ({digest_sql('rejected_hash', 'quarantine_id')}))"
-        wrong = opened.first(
-            f"SELECT 'batch ' || batch_id || ': a record version or quarantined row is not as it landed'"
-            f" FROM batch WHERE batch_id = {batch_id} AND digest <> {rebuilt}"
-        )
-        if wrong:
-            return count, wrong
+        rebuilt = BatchDigest()
+        rebuilt.add_versions(hashed["record_id"], hashed["version"], hashed["row_hash"])
+        rebuilt.add_refused(refused)
+        if rebuilt.value() != digest:
+            return count, f"batch {batch_id}: a record version or quarantined row is not as it landed"
     return count, None
+
+
+_REFUSED = pa.schema([("row_number", pa.int64()), ("reason", pa.string()), ("raw", pa.string())])
 
 
 def _membership(opened: _Opened) -> tuple[int, str | None]:

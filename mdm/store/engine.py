@@ -114,9 +114,9 @@ def _connect(settings: Settings) -> Any:
     plain.close()
     connection = adbc_driver_sqlite.dbapi.connect(str(settings.store_file), autocommit=True)
     with connection.cursor() as cursor:
+        cursor.execute("PRAGMA busy_timeout=30000")
         cursor.execute("PRAGMA synchronous=NORMAL")
         cursor.execute(f"PRAGMA cache_size=-{_SQLITE_CACHE_KIB}")
-        cursor.execute("PRAGMA busy_timeout=30000")
     connection.adbc_connection.set_autocommit(False)
     return connection
 

@@ -1,43 +1,38 @@
-"""Landing: accepted and quarantined rows of one file become records, versions and quarantine entries, in one transaction.
+"""Landing: prepared rows of one file become records, versions and quarantine entries, in one transaction.
 
-A version is stored only where the content (canonical attributes and status) changed. The batch row's digest covers every
+A version is stored only where the content (status and canonical attributes) changed. The batch row's digest covers every
 version and quarantined row that the file brought, raw text included.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from matching.standardise.features import feature_columns
 from matching.standardise.types import STANDARDISER_VERSION
 from mdm.identity.events import EventKind, Events, Stamp
-from mdm.registries.landing import scratch
 from mdm.store.log import append_events
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date
 
-    from mdm.registries.attributes import Attributes
-    from mdm.registries.landing import LandedChunk
+    from numpy.typing import NDArray
+
+    from mdm.pipeline.prepare import PreparedChunk
     from mdm.store.engine import Bulk
 
 _EXISTING = pa.schema(
-    [
-        ("local_id", pa.string()),
-        ("record_id", pa.int64()),
-        ("version", pa.int64()),
-        ("content_hash", pa.string()),
-        ("status", pa.string()),
-    ]
+    [("place", pa.int64()), ("record_id", pa.int64()), ("version", pa.int64()), ("content_hash", pa.string())]
 )
-VERSION_HASH = "sha256(concat_ws(chr(31), record_id, version, row_number, status, observed_on, raw, attributes, features, issues))"
-QUARANTINE_HASH = "sha256(concat_ws(chr(31), row_number, reason, raw))"
-_FIXED = ("local_id", "kind", "op", "row_number", "document_date", "raw", "issues")
+_UNKNOWN = "record.unknown"
+_VERSION_TEXTS = ("status", "observed_on", "content_hash", "raw", "attributes", "features", "issues")
 
 
 @dataclass
@@ -77,176 +72,138 @@ def already_landed(bulk: Bulk, file: LandedFile) -> bool:
     return bool(found)
 
 
-def land_file(
-    bulk: Bulk, file: LandedFile, chunks: Iterable[LandedChunk], *, attributes: Attributes, actor: str
-) -> LandingCounts:
+def land_file(bulk: Bulk, file: LandedFile, chunks: Iterable[PreparedChunk], *, actor: str) -> LandingCounts:
     """Writes the chunks of one file and the event that tells of it."""
-    landing = _Landing(bulk, file, attributes)
+    landing = _Landing(bulk, file)
     for chunk in chunks:
         landing.add(chunk)
     return landing.finish(actor)
 
 
 class _Landing:
-    def __init__(self, bulk: Bulk, file: LandedFile, attributes: Attributes) -> None:
-        self.bulk, self.file, self.attributes = bulk, file, attributes
+    def __init__(self, bulk: Bulk, file: LandedFile) -> None:
+        self.bulk, self.file = bulk, file
         self.batch_id = bulk.next_id("batch", "batch_id")
         self.next_record = bulk.next_id("record", "record_id")
         self.next_version = bulk.next_id("record_version", "version_id")
         self.next_quarantine = bulk.next_id("quarantine", "quarantine_id")
         self.next_renumbering = bulk.next_id("renumbering", "renumbering_id")
         self.counts = LandingCounts()
-        self.duck = scratch().cursor()
-        self.duck.execute("CREATE OR REPLACE TEMP TABLE row_hash (version_id BIGINT, hash VARCHAR)")
-        self.duck.execute("CREATE OR REPLACE TEMP TABLE rejected_hash (quarantine_id BIGINT, hash VARCHAR)")
-        self.delivered_on = file.delivered_on.isoformat() if file.delivered_on else None
+        self.digest = BatchDigest()
         self.registry_is_new = not bulk.scalar(
             f"SELECT 1 FROM record WHERE registry = '{file.registry}' LIMIT 1"
         )
 
-    def add(self, chunk: LandedChunk) -> None:
-        table, unknown = self._versions(chunk)
-        quarantined = chunk.quarantine.num_rows + unknown.num_rows
+    def add(self, chunk: PreparedChunk) -> None:
+        rows = chunk.rows
+        record, version, known_hash = self._known(chunk)
+        known = record >= 0
+        withdrawn = np.asarray(pc.equal(rows["status"], "withdrawn"))
+        unknown = rows.filter(pa.array(withdrawn & ~known))
+        refused = pa.concat_tables([chunk.quarantine, _refused(unknown)])
         self.counts += LandingCounts(
             received=chunk.received,
-            accepted=chunk.received - quarantined,
-            quarantined=quarantined,
+            accepted=chunk.received - refused.num_rows,
+            quarantined=refused.num_rows,
             skipped=chunk.skipped,
-            records=table.num_rows,
+            records=rows.num_rows - unknown.num_rows,
         )
-        if table.num_rows:
-            self._write_records(table)
-        if quarantined:
-            self._write_quarantine(
-                chunk, pa.concat_tables([chunk.quarantine, unknown], promote_options="permissive")
-            )
+        same = np.asarray(pc.fill_null(pc.equal(rows["content_hash"], known_hash), False))
+        written = ~same & ~(withdrawn & ~known)
+        self._write_records(chunk.kind, rows, record, version, known, written=written, withdrawn=withdrawn)
+        if refused.num_rows:
+            self._write_quarantine(chunk.source, refused)
         if chunk.renumbering.num_rows:
             self._write_renumbering(chunk.renumbering)
 
-    def _versions(self, chunk: LandedChunk) -> tuple[pa.Table, pa.Table]:
-        """Rows with canonical JSON, features and hash; and withdrawals of records that were never delivered."""
-        rows = chunk.table
-        if rows.num_rows == 0:
-            return rows, chunk.quarantine.slice(0, 0)
-        kind = chunk.kind
-        columns = sorted(set(rows.column_names) - set(_FIXED))
-        features = feature_columns(kind, rows.select(columns), declaration=self.attributes.of(kind))
-        existing = self._existing(kind, rows)
-        prefixed = {f"a_{name}": rows[name] for name in columns} | {
-            f"f_{name}": features[name] for name in features.column_names
-        }
-        self.duck.register("incoming", pa.table({name: rows[name] for name in _FIXED} | prefixed))
-        self.duck.register("existing", existing)
-        self.duck.execute(
-            f"""
-            CREATE OR REPLACE TEMP TABLE prepared AS
-            WITH texts AS (
-                SELECT
-                    i.local_id, i.kind, i.op, i.row_number, i.document_date, i.raw, i.issues,
-                    {_json_object(columns, "a_")} AS attributes,
-                    {_json_object(sorted(features.column_names), "f_")} AS features,
-                    CASE i.op WHEN 'withdraw' THEN 'withdrawn' ELSE 'active' END AS status
-                FROM incoming AS i
-            )
-            SELECT
-                t.* EXCLUDE (document_date),
-                -- a withdrawal rarely repeats the data, so its content is the withdrawal alone
-                COALESCE(CAST(t.document_date AS VARCHAR), ?) AS observed_on,
-                sha256(t.status || chr(31) || CASE t.op WHEN 'withdraw' THEN '' ELSE t.attributes END) AS content_hash,
-                e.record_id AS known, e.version AS known_version, e.content_hash AS known_hash
-            FROM texts AS t LEFT JOIN existing AS e USING (local_id)
-            ORDER BY t.row_number, t.local_id
-            """,
-            [self.delivered_on],
+    def _known(self, chunk: PreparedChunk) -> tuple[NDArray[np.int64], NDArray[np.int64], pa.Array]:
+        """Of each row its record (-1 for none), that record's version and content hash."""
+        count = chunk.rows.num_rows
+        record, version = np.full(count, -1, dtype=np.int64), np.zeros(count, dtype=np.int64)
+        if count == 0 or (self.registry_is_new and self.counts.new == 0):
+            return record, version, pa.nulls(count, pa.string())
+        self.bulk.stage(
+            "incoming_key", pa.table({"place": np.arange(count), "local_id": chunk.rows["local_id"]})
         )
-        unknown = self.duck.sql(
-            """
-            SELECT row_number, raw, 'record.unknown' AS reason, 'withdrawal of a record that was never delivered' AS detail, local_id
-            FROM prepared WHERE op = 'withdraw' AND known IS NULL
-            QUALIFY row_number() OVER (PARTITION BY row_number ORDER BY local_id) = 1
-            """
-        ).to_arrow_table()
-        good = self.duck.sql(
-            "SELECT * FROM prepared WHERE NOT (op = 'withdraw' AND known IS NULL)"
-        ).to_arrow_table()
-        return good, unknown
-
-    def _existing(self, kind: str, rows: pa.Table) -> pa.Table:
-        if self.registry_is_new and self.counts.records == 0:
-            return _EXISTING.empty_table()
-        self.bulk.stage("incoming_key", pa.table({"local_id": rows["local_id"]}))
-        return self.bulk.read(
-            "SELECT r.local_id, r.record_id, r.version, r.content_hash, r.status FROM record AS r"
-            f" JOIN incoming_key AS k ON r.local_id = k.local_id WHERE r.registry = '{self.file.registry}' AND r.kind = '{kind}'",
+        # a cross join keeps SQLite from walking through all records of the registry for each chunk
+        found = self.bulk.read(
+            "SELECT k.place, r.record_id, r.version, r.content_hash FROM incoming_key AS k CROSS JOIN record AS r"
+            f" WHERE r.registry = '{self.file.registry}' AND r.kind = '{chunk.kind}' AND r.local_id = k.local_id",
             _EXISTING,
         )
+        place = found["place"].to_numpy()
+        record[place], version[place] = found["record_id"].to_numpy(), found["version"].to_numpy()
+        source = np.full(count, -1, dtype=np.int64)
+        source[place] = np.arange(len(place))
+        hashes = found["content_hash"].combine_chunks().take(pa.array(source, mask=source < 0))
+        return record, version, hashes
 
-    def _write_records(self, table: pa.Table) -> None:
-        self.duck.register("landed", table)
-        self.duck.execute(
-            """
-            CREATE OR REPLACE TEMP TABLE writing AS
-            SELECT *,
-                CASE WHEN known IS NULL THEN ? + row_number() OVER (PARTITION BY known IS NULL ORDER BY row_number, local_id) - 1 ELSE known END AS record_id,
-                COALESCE(known_version, 0) + 1 AS version,
-                ? + row_number() OVER (ORDER BY row_number, local_id) - 1 AS version_id
-            FROM landed
-            WHERE known IS NULL OR known_hash <> content_hash
-            """,
-            [self.next_record, self.next_version],
+    def _write_records(
+        self,
+        kind: str,
+        rows: pa.Table,
+        record: NDArray[np.int64],
+        version: NDArray[np.int64],
+        known: NDArray[np.bool_],
+        *,
+        written: NDArray[np.bool_],
+        withdrawn: NDArray[np.bool_],
+    ) -> None:
+        fresh = written & ~known
+        new, gone = int(fresh.sum()), int((written & withdrawn).sum())
+        changed = int((written & known & ~withdrawn).sum())
+        unchanged = (
+            self.counts.records
+            - (self.counts.new + self.counts.changed + self.counts.withdrawn + self.counts.unchanged)
+            - (new + changed + gone)
         )
-        new, changed, withdrawn = self.duck.execute(
-            """
-            SELECT COUNT(*) FILTER (known IS NULL), COUNT(*) FILTER (known IS NOT NULL AND op <> 'withdraw'), COUNT(*) FILTER (op = 'withdraw')
-            FROM writing
-            """
-        ).fetchall()[0]
-        self.counts += LandingCounts(
-            new=new,
-            changed=changed,
-            withdrawn=withdrawn,
-            unchanged=table.num_rows - new - changed - withdrawn,
-        )
-        if new + changed + withdrawn == 0:
+        self.counts += LandingCounts(new=new, changed=changed, withdrawn=gone, unchanged=unchanged)
+        if not written.any():
             return
-        self.duck.execute(f"INSERT INTO row_hash SELECT version_id, {VERSION_HASH} FROM writing")
+        record = record.copy()
+        record[fresh] = np.arange(self.next_record, self.next_record + new)
+        self.next_record += new
+        places = np.flatnonzero(written)
+        count = len(places)
+        kept = rows.take(pa.array(places))
+        version_id = np.arange(self.next_version, self.next_version + count)
+        self.next_version += count
+        numbers = {"record_id": record[places], "version": version[places] + 1}
+        self.digest.add_versions(numbers["record_id"], numbers["version"], kept["row_hash"])
         self.bulk.append(
             "record_version",
-            self.duck.sql(
-                f"""
-                SELECT version_id, record_id, CAST(version AS BIGINT) AS version, CAST({self.batch_id} AS BIGINT) AS batch_id, row_number, status, observed_on,
-                    content_hash, raw, attributes, features, issues, '{STANDARDISER_VERSION}' AS standardiser
-                FROM writing ORDER BY version_id
-                """
-            ).to_arrow_table(),
+            pa.table(
+                {
+                    "version_id": version_id,
+                    **numbers,
+                    "batch_id": np.full(count, self.batch_id),
+                    "row_number": kept["row_number"],
+                    **{name: kept[name] for name in _VERSION_TEXTS},
+                    "standardiser": pa.repeat(STANDARDISER_VERSION, count),
+                }
+            ),
         )
-        self.bulk.append(
-            "record",
-            self.duck.sql(
-                f"""
-                SELECT record_id, '{self.file.registry}' AS registry, kind, local_id, CAST(version AS BIGINT) AS version, status, content_hash
-                FROM writing WHERE known IS NULL ORDER BY record_id
-                """
-            ).to_arrow_table(),
+        current = pa.table(
+            {
+                **numbers,
+                "registry": pa.repeat(self.file.registry, count),
+                "kind": pa.repeat(kind, count),
+                **{name: kept[name] for name in ("local_id", "status", "content_hash")},
+            }
         )
-        if changed + withdrawn:
-            self.bulk.stage(
-                "changed_record",
-                self.duck.sql(
-                    "SELECT record_id, CAST(version AS BIGINT) AS version, status, content_hash FROM writing WHERE known IS NOT NULL"
-                ).to_arrow_table(),
-            )
+        self.bulk.append("record", current.filter(pa.array(fresh[places])))
+        if changed + gone:
+            self.bulk.stage("changed_record", current.filter(pa.array(~fresh[places])))
             self.bulk.execute(
                 "UPDATE record SET version = c.version, status = c.status, content_hash = c.content_hash"
                 " FROM changed_record AS c WHERE record.record_id = c.record_id"
             )
-        self.next_record += new
-        self.next_version += new + changed + withdrawn
 
-    def _write_quarantine(self, chunk: LandedChunk, rows: pa.Table) -> None:
+    def _write_quarantine(self, source: str, rows: pa.Table) -> None:
         count = rows.num_rows
         ids = pa.array(range(self.next_quarantine, self.next_quarantine + count), pa.int64())
         self.next_quarantine += count
+        self.digest.add_refused(rows)
         self.bulk.append(
             "quarantine",
             pa.table(
@@ -254,20 +211,13 @@ class _Landing:
                     "quarantine_id": ids,
                     "batch_id": pa.repeat(pa.scalar(self.batch_id, pa.int64()), count),
                     "registry": pa.repeat(self.file.registry, count),
-                    "source": pa.repeat(chunk.source, count),
+                    "source": pa.repeat(source, count),
                     "file": pa.repeat(self.file.file, count),
-                    "row_number": rows["row_number"],
-                    "local_id": rows["local_id"],
-                    "reason": rows["reason"],
-                    "detail": rows["detail"],
-                    "raw": rows["raw"],
+                    **{name: rows[name] for name in ("row_number", "local_id", "reason", "detail", "raw")},
                     "status": pa.repeat("open", count),
                 }
             ),
         )
-        self.duck.register("rejected", rows.append_column("quarantine_id", ids))
-        self.duck.execute(f"INSERT INTO rejected_hash SELECT quarantine_id, {QUARANTINE_HASH} FROM rejected")
-        self.duck.unregister("rejected")
 
     def _write_renumbering(self, rows: pa.Table) -> None:
         count = rows.num_rows
@@ -279,10 +229,7 @@ class _Landing:
                 {
                     "renumbering_id": ids,
                     "batch_id": pa.repeat(pa.scalar(self.batch_id, pa.int64()), count),
-                    "row_number": rows["row_number"],
-                    "attribute": rows["attribute"],
-                    "old": rows["old"],
-                    "new": rows["new"],
+                    **{name: rows[name] for name in ("row_number", "attribute", "old", "new")},
                     "changed_on": rows["date"].cast(pa.string()),
                 }
             ),
@@ -291,9 +238,6 @@ class _Landing:
     def finish(self, actor: str) -> LandingCounts:
         counts = self.counts
         assert counts.received == counts.accepted + counts.quarantined, "received = accepted + quarantined"
-        digest = self.duck.execute(
-            f"SELECT sha256(({digest_sql('row_hash', 'version_id')}) || ({digest_sql('rejected_hash', 'quarantine_id')}))"
-        ).fetchall()[0][0]
         now = datetime.now(UTC).isoformat(timespec="microseconds")
         values = {
             "batch_id": self.batch_id,
@@ -301,30 +245,60 @@ class _Landing:
             "file": self.file.file,
             "sha256": self.file.sha256,
             "declaration": self.file.declaration,
-            "delivered_on": self.delivered_on,
+            "delivered_on": self.file.delivered_on.isoformat() if self.file.delivered_on else None,
             "landed_at": now,
             **{f.name: getattr(counts, f.name) for f in fields(counts)},
-            "digest": digest,
+            "digest": self.digest.value(),
         }
         self.bulk.append("batch", pa.Table.from_pylist([values]))
         append_events(
             self.bulk, Events.of([(EventKind.BATCH_LANDED, None, values)]), stamp=Stamp(at=now, actor=actor)
         )
-        self.duck.close()
         return counts
 
 
-def digest_sql(table: str, key: str) -> str:
-    """SQL for one hash over the rows' hashes in order of `key`, in segments so that no text grows with the file."""
-    return (
-        f"SELECT COALESCE(sha256(string_agg(part, '' ORDER BY segment)), '') FROM"
-        f" (SELECT {key} // 65536 AS segment, sha256(string_agg(hash, '' ORDER BY {key})) AS part FROM {table} GROUP BY 1)"
+class BatchDigest:
+    """One hash over what a batch landed: its versions and refused rows, each in the order of their ids."""
+
+    def __init__(self) -> None:
+        self._versions, self._refused = hashlib.sha256(), hashlib.sha256()
+
+    def add_versions(
+        self,
+        record_id: NDArray[np.int64] | pa.Array,
+        version: NDArray[np.int64] | pa.Array,
+        row_hash: pa.Array,
+    ) -> None:
+        lines = pc.binary_join_element_wise(
+            pa.array(record_id).cast(pa.string()), pa.array(version).cast(pa.string()), row_hash, ":"
+        )
+        self._versions.update("\n".join([*lines.to_pylist(), ""]).encode())
+
+    def add_refused(self, rows: pa.Table) -> None:
+        """`rows` has row_number, reason and raw."""
+        for row_number, reason, raw in zip(
+            *(rows[n].to_pylist() for n in ("row_number", "reason", "raw")), strict=True
+        ):
+            self._refused.update(f"{row_number}\x1f{reason}\x1f{raw}\n".encode())
+
+    def value(self) -> str:
+        return hashlib.sha256(self._versions.digest() + self._refused.digest()).hexdigest()
+
+
+def _refused(unknown: pa.Table) -> pa.Table:
+    """Withdrawals of records that were never delivered, each row once."""
+    rows = unknown.select(["row_number", "raw", "local_id"]).to_pylist()
+    once = {row["row_number"]: row for row in reversed(rows)}
+    detail = "withdrawal of a record that was never delivered"
+    return pa.Table.from_pylist(
+        [{**row, "reason": _UNKNOWN, "detail": detail} for _, row in sorted(once.items())],
+        schema=pa.schema(
+            [
+                ("row_number", pa.int64()),
+                ("raw", pa.string()),
+                ("reason", pa.string()),
+                ("detail", pa.string()),
+                ("local_id", pa.string()),
+            ]
+        ),
     )
-
-
-def _json_object(columns: list[str], prefix: str) -> str:
-    """SQL for a JSON object of the columns that are not null, in the order given (merging into {} drops nulls)."""
-    if not columns:
-        return "'{}'"
-    packed = ", ".join(f'"{column}" := i."{prefix}{column}"' for column in columns)
-    return f"CAST(json_merge_patch('{{}}', to_json(struct_pack({packed}))) AS VARCHAR)"
