@@ -8,7 +8,7 @@ measured, and what was left for it, stands in docs/decisions (golden executor).
 from __future__ import annotations
 
 import re
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pyarrow as pa
@@ -20,9 +20,11 @@ from golden_record.statements import SubjectSql
 from golden_record.survivorship import latest, override_values
 
 if TYPE_CHECKING:
-    import duckdb
-    from golden_record.policy import Policy
     from datetime import date
+
+    import duckdb
+
+    from golden_record.policy import Policy
 
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
 _WORDS = pa.schema(

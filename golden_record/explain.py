@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from golden_record.provenance import OVERRIDE, TIE_BREAK, UNCONTESTED, Decision, Golden
 

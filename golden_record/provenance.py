@@ -6,14 +6,14 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-
 if TYPE_CHECKING:
-    from golden_record.contribution import Value
     from collections.abc import Mapping
+
+    from golden_record.contribution import Value
 
 # What decided when no criterion of the rule did.
 UNCONTESTED = "uncontested"

@@ -10,6 +10,7 @@ They read `contributing`, one row a contribution: entity, record, version, regis
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from golden_record.contribution import VERSION_BITS
 from golden_record.provenance import OVERRIDE, TIE_BREAK, UNCONTESTED
@@ -22,11 +23,11 @@ from golden_record.rules import (
     ValueCriterion,
     quoted,
 )
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from golden_record.policy import Policy, Rule
     from collections.abc import Mapping
+
+    from golden_record.policy import Policy, Rule
 
 # A contribution's keys, its record and its version pack into one HUGEINT, the record and version in the low 63 bits.
 # The smallest is the best contribution, whatever the number of criteria, by one aggregate over a fixed-width number.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -18,11 +19,10 @@ from golden_record.provenance import (
     canonical_json,
 )
 from golden_record.rules import ContributionCriterion, Setting, Subject, Support
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from golden_record.policy import Policy, Rule
     from golden_record.contribution import Contribution, Override, Value
+    from golden_record.policy import Policy, Rule
 
 
 class OverrideError(ValueError):

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from splink import DuckDBAPI, Linker
 
-
 if TYPE_CHECKING:
-    from matching.model import Comparison
-    from matching.artefact import LevelParameters, TrainedModel
     from collections.abc import Callable
 
     import duckdb
+
+    from matching.artefact import LevelParameters, TrainedModel
+    from matching.model import Comparison
 
 _PAIRS_AT_ONCE = 4_000_000
 

@@ -54,8 +54,7 @@ def maximise(patterns: Patterns, u: Sequence[NDArray[np.float64]]) -> Learnt:
         matches = patterns.count / (1 + np.exp(-np.clip(weight, -700, 700)))
         share = float(np.clip(matches.sum() / patterns.count.sum(), 1e-6, 1 - 1e-6))
         renewed = [
-            _shares(_sums(patterns.levels[seen[c], c], matches[seen[c]], len(u[c])))
-            for c in comparisons
+            _shares(_sums(patterns.levels[seen[c], c], matches[seen[c]], len(u[c]))) for c in comparisons
         ]
         change = max(float(np.abs(new - old).max()) for new, old in zip(renewed, m, strict=True))
         m = renewed

@@ -17,9 +17,9 @@ from matching.standardise.features import feature_columns
 from mdm.registries.landing import scratch
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import date
+    from pathlib import Path
 
     from mdm.registries.attributes import Attributes
     from mdm.registries.landing import LandedChunk
