@@ -15,6 +15,9 @@ _UTF8_AS_CP1252 = re.compile(
 )
 
 
+_LATIN_ENDS = 0x1F00  # Latin Extended Additional, with the Vietnamese letters, ends before
+
+
 def decode_legacy(text: str, encoding: str) -> str:
     """Text typed in a legacy font, as a Latin-1 or cp1252 reader shows it, in Unicode NFC.
 
@@ -41,9 +44,11 @@ def repair_mojibake(text: str) -> str | None:
     if not _UTF8_AS_CP1252.search(text):
         return None
     try:
-        return b"".join(_byte(c) for c in text).decode("utf-8")
+        read_again = b"".join(_byte(c) for c in text).decode("utf-8")
     except UnicodeError:
         return None
+    # what becomes a letter of another script was no Vietnamese text before
+    return read_again if all(ord(c) < _LATIN_ENDS or not c.isalpha() for c in read_again) else None
 
 
 def _byte(character: str) -> bytes:

@@ -17,7 +17,7 @@ empty social_insurance_no. A missing value is null in every feature, a list is n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -193,9 +193,20 @@ def _place(units: Units, unit: str | None, province: str | None) -> dict[str, An
 
 
 def feature_columns(
-    kind: str, attributes: pa.Table, *, declaration: Declarations, units: Units | None = None
+    kind: str,
+    attributes: pa.Table,
+    *,
+    declaration: Declarations,
+    wanted: Collection[str] | None = None,
+    units: Units | None = None,
 ) -> pa.Table:
-    """The features of every row, in the row order; columns that are not declared are ignored, missing ones are null."""
+    """The features of every row, in the row order; columns that are not declared are ignored, missing ones are null.
+
+    `wanted` names the feature columns to make; without it all are made.
+    """
+    schema = feature_schema(kind, declaration=declaration)
+    if wanted is not None:
+        schema = pa.schema([field for field in schema if field.name in wanted])
     columns = {
         name: _whole(attributes.column(name), many=declared.many)
         for name, declared in declaration.items()
@@ -205,20 +216,15 @@ def feature_columns(
     if _has_personal_id(kind, declaration):
         columns, found["personal_ids"] = _number_columns_at_their_place(columns, attributes.num_rows)
         if "personal_id" in columns:
-            facts = _each_mapped(
-                columns["personal_id"], _sex_and_year, (("pid_sex", STRING), ("pid_birth_year", INTEGER))
-            )
-            found.update(facts)
+            found.update(_mapped(columns["personal_id"], _PERSONAL_ID_FACTS, many=False, schema=schema))
     for attribute, column in columns.items():
-        if attribute not in _PLACES and attribute in declaration:
+        if attribute not in _PLACES:
+            declared = declaration[attribute]
             found.update(
-                _mapped(
-                    column, _feature_set(attribute, declaration[attribute]), many=declaration[attribute].many
-                )
+                _mapped(column, _feature_set(attribute, declared), many=declared.many, schema=schema)
             )
-    if any(place in declaration for place in _PLACES):
+    if any(name in schema.names for name, _ in _PLACE_COLUMNS):
         found.update(_place_columns(units or default_units(), columns, attributes.num_rows))
-    schema = feature_schema(kind, declaration=declaration)
     return pa.table(
         [found[f.name] if f.name in found else pa.nulls(attributes.num_rows, f.type) for f in schema],
         schema=schema,
@@ -237,9 +243,16 @@ def _sex_and_year(personal_id: str) -> tuple[str | None, int | None]:
     return (facts.sex, facts.birth_year) if facts else (None, None)
 
 
-def _mapped(column: pa.Array, given: FeatureSet, *, many: bool) -> dict[str, pa.Array]:
+_PERSONAL_ID_FACTS = FeatureSet((("pid_sex", STRING), ("pid_birth_year", INTEGER)), _sex_and_year)
+
+
+def _mapped(column: pa.Array, given: FeatureSet, *, many: bool, schema: pa.Schema) -> dict[str, pa.Array]:
+    """The features of one attribute that are in the schema."""
+    wanted = [place for place, (name, _) in enumerate(given.columns) if name in schema.names]
+    if not wanted:
+        return {}
     if given.of is not None:
-        return (_each_list_mapped if many else _each_mapped)(column, given.of, given.columns)
+        return (_each_list_mapped if many else _each_mapped)(column, given, wanted)
     if many:
         column = pc.if_else(
             pc.greater(pc.list_value_length(column), 0), column, pa.nulls(len(column), STRINGS)
@@ -247,30 +260,28 @@ def _mapped(column: pa.Array, given: FeatureSet, *, many: bool) -> dict[str, pa.
     return {given.columns[0][0]: column}
 
 
-def _each_mapped(
-    column: pa.Array, of: Callable[[str], Sequence[Any]], columns: Sequence[tuple[str, pa.DataType]]
-) -> dict[str, pa.Array]:
-    """Each distinct value mapped once."""
+def _each_mapped(column: pa.Array, given: FeatureSet, wanted: Sequence[int]) -> dict[str, pa.Array]:
+    """Each distinct value mapped once; of its features those at the places `wanted`."""
+    assert given.of is not None
     encoded = pc.dictionary_encode(column)
     values = encoded.dictionary.to_pylist()
-    parts: list[list[Any]] = [[] for _ in columns]
+    parts: list[list[Any]] = [[] for _ in wanted]
     for start in range(0, len(values), _BLOCK):
-        rows = zip(*map(of, values[start : start + _BLOCK]), strict=True)
-        for part, of_block in zip(parts, rows, strict=True):
-            part.extend(of_block)
-    return {
-        name: pa.array(part, type_).take(encoded.indices)
-        for (name, type_), part in zip(columns, parts, strict=True)
-    }
+        rows = list(zip(*map(given.of, values[start : start + _BLOCK]), strict=True))
+        for part, place in zip(parts, wanted, strict=True):
+            part.extend(rows[place])
+    made = {}
+    for part, place in zip(parts, wanted, strict=True):
+        name, type_ = given.columns[place]
+        made[name] = pa.array(part, type_).take(encoded.indices)
+    return made
 
 
-def _each_list_mapped(
-    column: pa.ListArray, of: Callable[[str], Sequence[Any]], columns: Sequence[tuple[str, pa.DataType]]
-) -> dict[str, pa.Array]:
+def _each_list_mapped(column: pa.ListArray, given: FeatureSet, wanted: Sequence[int]) -> dict[str, pa.Array]:
     """The values inside lists mapped; null and empty lists become null."""
     lengths = pc.fill_null(pc.list_value_length(column), 0)
     offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths).cast(pa.int32())])
-    mapped = _each_mapped(pc.list_flatten(column), of, columns)
+    mapped = _each_mapped(pc.list_flatten(column), given, wanted)
     empty = pc.equal(lengths, 0)
     return {name: pa.ListArray.from_arrays(offsets, values, mask=empty) for name, values in mapped.items()}
 
@@ -333,12 +344,12 @@ def _place_columns(units: Units, columns: Mapping[str, pa.Array], rows: int) -> 
     nothing = pa.nulls(rows, STRING)
     place = _each_mapped(
         columns.get("address_unit", nothing),
-        lambda unit: tuple(_place(units, unit, None).values()),
-        _PLACE_COLUMNS,
+        FeatureSet(_PLACE_COLUMNS, lambda unit: tuple(_place(units, unit, None).values())),
+        range(len(_PLACE_COLUMNS)),
     )
     province = _each_mapped(
         columns.get("address_province", nothing),
-        lambda code: (units.province_now(code),),
-        (("province", STRING),),
+        FeatureSet((("province", STRING),), lambda code: (units.province_now(code),)),
+        [0],
     )
     return {**place, "province": pc.coalesce(place["province"], province["province"])}

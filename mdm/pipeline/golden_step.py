@@ -20,14 +20,18 @@ _STANDING = pa.schema([("entity_key", pa.int64()), ("golden_id", pa.int64()), ("
 
 def golden_step(context: Context, store: Bulk) -> StepResult:
     connection = context.workspace.connection
-    context.workspace.load_contributions(PERSON, context.attributes, into="contribution")
+    records = context.record_table()
+    context.workspace.load_memberships()
+    connection.execute(
+        f"CREATE OR REPLACE TEMP VIEW contribution AS FROM {records} JOIN membership USING (record)"
+    )
     trust = [
         {"registry": code, "attribute": attribute, "trust": value}
         for code, declared in context.registries.items()
         for attribute, value in declared.trust.items()
     ]
     connection.register("trust", pa.Table.from_pylist(trust))
-    as_of = connection.execute("SELECT MAX(observed_on) FROM contribution").fetchall()[0][0] or date.min
+    as_of = connection.execute(f"SELECT MAX(observed_on) FROM {records}").fetchall()[0][0] or date.min
     survive_all(
         connection,
         policy=context.policy,
@@ -36,7 +40,7 @@ def golden_step(context: Context, store: Bulk) -> StepResult:
         as_of=as_of,
         into="golden_now",
     )
-    connection.execute("DROP TABLE contribution")
+    connection.execute("DROP VIEW contribution")
     changed, total = _write_changes(context, store)
     return StepResult(
         total, {"changed": changed, "unchanged": total - changed, "policy": context.policy.hash}

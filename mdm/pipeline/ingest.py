@@ -92,13 +92,15 @@ class Ingest:
                 where=str(folder),
                 hint=f"Expected one of {', '.join(self.registries)}; or use --registry NAME FILE.",
             )
-        jobs = []
         for delivery in deliveries:
+            jobs = []
             for code in self._codes_in(delivery):
                 found = find_files(self.registries[code], delivery / code)
                 self.report.unmatched += found.unmatched
-                jobs += self._jobs(code, list(found.files))
-        self._take(jobs)
+                jobs.append(self._jobs(code, list(found.files)))
+            # large registries first: the small ones fill what time is left at the end
+            jobs.sort(key=lambda of_one: -sum(job.size for job in of_one))
+            self._take([job for of_one in jobs for job in of_one])
         return self.report
 
     def files(self, code: str, paths: Sequence[Path]) -> IngestReport:

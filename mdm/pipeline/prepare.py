@@ -1,4 +1,4 @@
-"""From mapped records to rows ready to land: comparison features, canonical JSON, content hashes.
+"""From mapped records to rows ready to land: canonical JSON and content hashes.
 
 This is the part of ingest that costs time and touches no store, so files can be prepared in several processes at once.
 A prepared file lies in a spool folder until it is landed, so memory does not grow with files or processes.
@@ -13,7 +13,6 @@ import orjson
 import pyarrow as pa
 from pyarrow import feather
 
-from matching.standardise.features import feature_columns
 from mdm.registries.landing import scratch
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
-    from mdm.registries.attributes import Attributes
     from mdm.registries.landing import LandedChunk
 
 _FIXED = ("local_id", "kind", "op", "row_number", "document_date", "raw", "issues")
@@ -31,8 +29,8 @@ _FIXED = ("local_id", "kind", "op", "row_number", "document_date", "raw", "issue
 class PreparedChunk:
     """Records of one kind and the refused rows beside them.
 
-    `rows`: local_id, row_number, status, observed_on, raw, attributes, features, issues (texts; the middle three JSON), content_hash (of
-    what makes a new version: status and attributes) and row_hash (of everything as it lands).
+    `rows`: local_id, row_number, status, observed_on, raw, attributes, issues (texts; the last three JSON), content_hash (of what makes a
+    new version: status and attributes) and row_hash (of everything as it lands).
     """
 
     kind: str
@@ -44,14 +42,12 @@ class PreparedChunk:
     skipped: int
 
 
-def prepare(
-    chunks: Iterable[LandedChunk], *, attributes: Attributes, delivered_on: date | None
-) -> Iterator[PreparedChunk]:
+def prepare(chunks: Iterable[LandedChunk], *, delivered_on: date | None) -> Iterator[PreparedChunk]:
     for chunk in chunks:
         yield PreparedChunk(
             kind=chunk.kind,
             source=chunk.source,
-            rows=_rows(chunk, attributes, delivered_on),
+            rows=_rows(chunk, delivered_on),
             quarantine=chunk.quarantine,
             renumbering=chunk.renumbering,
             received=chunk.received,
@@ -59,14 +55,12 @@ def prepare(
         )
 
 
-def _rows(chunk: LandedChunk, attributes: Attributes, delivered_on: date | None) -> pa.Table:
+def _rows(chunk: LandedChunk, delivered_on: date | None) -> pa.Table:
     table = chunk.table
     names = sorted(set(table.column_names) - set(_FIXED))
     given = table.select(names)
-    features = feature_columns(chunk.kind, given, declaration=attributes.of(chunk.kind))
     columns = {name: table[name] for name in _FIXED}
     columns |= {f"a_{name}": given[name] for name in _filled(given)}
-    columns |= {f"f_{name}": features[name] for name in _filled(features)}
     with scratch().cursor() as connection:
         connection.register("incoming", pa.table(columns))
         connection.execute(
@@ -77,10 +71,10 @@ def _rows(chunk: LandedChunk, attributes: Attributes, delivered_on: date | None)
             WITH texts AS (
                 SELECT local_id, row_number, raw, issues, CASE op WHEN 'withdraw' THEN 'withdrawn' ELSE 'active' END AS status,
                     COALESCE(CAST(document_date AS VARCHAR), getvariable('delivered_on')) AS observed_on,
-                    {_json_object(_filled(given), "a_")} AS attributes, {_json_object(_filled(features), "f_")} AS features
+                    {_json_object(_filled(given), "a_")} AS attributes
                 FROM incoming
             )
-            SELECT local_id, row_number, status, observed_on, raw, attributes, features, issues,
+            SELECT local_id, row_number, status, observed_on, raw, attributes, issues,
                 -- a withdrawal rarely repeats the data, so its content is the withdrawal alone
                 sha256(status || chr(31) || CASE status WHEN 'withdrawn' THEN '' ELSE attributes END) AS content_hash,
                 {ROW_HASH} AS row_hash
@@ -89,7 +83,7 @@ def _rows(chunk: LandedChunk, attributes: Attributes, delivered_on: date | None)
         ).to_arrow_table()
 
 
-ROW_HASH = "sha256(concat_ws(chr(31), row_number, status, observed_on, raw, attributes, features, issues))"
+ROW_HASH = "sha256(concat_ws(chr(31), row_number, status, observed_on, raw, attributes, issues))"
 
 
 def _filled(table: pa.Table) -> list[str]:

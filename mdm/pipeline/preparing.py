@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from matching.standardise.units import Units
 from mdm.pipeline.prepare import PreparedChunk, prepare, spool, unspooled
-from mdm.registries.attributes import Attributes, load_attributes
+from mdm.registries.attributes import load_attributes
 from mdm.registries.declaration import RegistryDeclaration, load_registries
 from mdm.registries.delivery import DeliveryFile, read_delivery
 
@@ -55,7 +55,6 @@ class FileJob:
 
 @dataclass(frozen=True)
 class Declarations:
-    attributes: Attributes
     registries: Mapping[str, RegistryDeclaration]
     units: Units
 
@@ -63,9 +62,7 @@ class Declarations:
 def declarations(configs: Path) -> Declarations:
     """What a process needs to read any registry."""
     attributes = load_attributes(configs / "attributes.yaml")
-    return Declarations(
-        attributes, load_registries(configs / "registries", attributes=attributes), Units.load()
-    )
+    return Declarations(load_registries(configs / "registries", attributes=attributes), Units.load())
 
 
 def prepare_files(settings: Settings, jobs: Sequence[FileJob]) -> Iterator[Iterator[PreparedChunk]]:
@@ -123,4 +120,4 @@ def _prepared(declared: Declarations, job: FileJob) -> Iterator[PreparedChunk]:
         delivered_on=job.delivered_on,
         units=declared.units,
     )
-    return prepare(chunks, attributes=declared.attributes, delivered_on=job.delivered_on)
+    return prepare(chunks, delivered_on=job.delivered_on)

@@ -17,7 +17,6 @@ from mdm.errors import InputError
 from mdm.identity.clock import utc_now
 from mdm.identity.events import EventKind, Events, Stamp
 from mdm.pipeline.prepare import prepare
-from mdm.registries.attributes import load_attributes
 from mdm.registries.declaration import declaration_hash, load_registries
 from mdm.registries.replay import RepairedRow, remap
 from mdm.store.engine import bulk
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from mdm.registries.attributes import Attributes
     from mdm.registries.declaration import RegistryDeclaration
     from mdm.settings import Settings
     from mdm.store.engine import Bulk
@@ -71,8 +69,7 @@ def open_rows(settings: Settings, *, registry: str | None, limit: int) -> list[d
 def replay(settings: Settings, file: Path, *, actor: str = "operator") -> ReplayCounts:
     """Rows of `file` (columns quarantine_id and raw) that are accepted now become records; the others stay as they are."""
     repaired = _read(file)
-    attributes = load_attributes(settings.attributes_file)
-    registries = load_registries(settings.registries_folder, attributes=attributes)
+    registries = load_registries(settings.registries_folder)
     accepted = 0
     with bulk(settings) as store:
         store.stage("repaired_row", pa.table({"quarantine_id": pa.array(list(repaired), pa.int64())}))
@@ -90,9 +87,7 @@ def replay(settings: Settings, file: Path, *, actor: str = "operator") -> Replay
                 hint="mdm quarantine list shows the open rows.",
             )
         for (registry, *_), rows in groupby(waiting, key=_file_of):
-            accepted += _replay_file(
-                store, registries[registry], list(rows), repaired=repaired, attributes=attributes, actor=actor
-            )
+            accepted += _replay_file(store, registries[registry], list(rows), repaired=repaired, actor=actor)
     return ReplayCounts(repaired=accepted, refused=len(repaired) - accepted)
 
 
@@ -116,7 +111,6 @@ def _replay_file(
     rows: list[dict[str, Any]],
     *,
     repaired: dict[int, str],
-    attributes: Attributes,
     actor: str,
 ) -> int:
     """A batch of its own, of accepted rows only: rows that are refused again are in the quarantine already."""
@@ -140,7 +134,7 @@ def _replay_file(
     ).hexdigest()
     landed = LandedFile(declaration.code, f"{file} (repaired)", digest, declaration_hash(declaration), day)
     batch_id = store.next_id("batch", "batch_id")
-    land_file(store, landed, prepare(kept, attributes=attributes, delivered_on=day), actor=actor)
+    land_file(store, landed, prepare(kept, delivered_on=day), actor=actor)
     _resolve(store, resolved, status="repaired", batch_id=batch_id, actor=actor)
     return len(resolved)
 

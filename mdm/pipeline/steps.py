@@ -58,14 +58,20 @@ class Context:
     def stamp(self, reason: str) -> Stamp:
         return Stamp(at=self.source.now(), actor=self.actor, reason=reason, run=self.run_id)
 
+    def record_table(self) -> str:
+        """Loads the records of people once per process."""
+        name = f"{PERSON}_record"
+        if not self.workspace.has_table(name) and self.workspace.load_records(PERSON, self.attributes) == 0:
+            raise InputError(
+                "the store holds no records of people", hint="Bring some in first: mdm ingest DIR."
+            )
+        return name
+
     def person_table(self) -> str:
-        """Loads the comparison features once per process."""
+        """Makes the comparison features of people once per process."""
         if not self.workspace.has_table(PERSON):
-            rows = self.workspace.load_features(PERSON, self.model.feature_columns, self.attributes)
-            if rows == 0:
-                raise InputError(
-                    "The store holds no records of people.", hint="Bring some in first: mdm ingest DIR."
-                )
+            self.record_table()
+            self.workspace.make_features(PERSON, self.model.feature_columns, self.attributes)
         return PERSON
 
     def trained_model(self) -> TrainedModel:

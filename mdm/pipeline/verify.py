@@ -107,7 +107,7 @@ def _batches(opened: _Opened) -> tuple[int, str | None]:
 
 def _versions(opened: _Opened) -> tuple[int, str | None]:
     """Every version and quarantined row is as it landed: the batch's digest is rebuilt from them."""
-    texts = ("status", "observed_on", "raw", "attributes", "features", "issues")
+    texts = ("status", "observed_on", "raw", "attributes", "issues")
     schema = pa.schema(
         [(n, pa.int64()) for n in ("version_id", "batch_id", "record_id", "version", "row_number")]
         + [(n, pa.string()) for n in texts]

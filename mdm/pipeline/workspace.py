@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING
 import duckdb
 import pyarrow as pa
 
-from matching.standardise.features import feature_schema
+from matching.standardise.features import feature_columns, feature_schema
 from mdm.identity.events import canonical_json
 from mdm.store.engine import bulk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from mdm.registries.attributes import Attributes
     from mdm.settings import Settings
 
 _RECORDS_AT_ONCE = 500_000
-_FEATURES = pa.schema([("record_id", pa.int64()), ("registry", pa.string()), ("features", pa.string())])
-_CONTRIBUTIONS = pa.schema(
+# values that repeat within a slice are standardised once, so slices are large
+_FEATURES_AT_ONCE = 3_000_000
+_RECORDS = pa.schema(
     [
-        ("entity", pa.int64()),
         ("record", pa.int64()),
         ("version", pa.int64()),
         ("registry", pa.string()),
@@ -34,6 +34,7 @@ _CONTRIBUTIONS = pa.schema(
         ("attributes", pa.string()),
     ]
 )
+_MEMBERSHIPS = pa.schema([("entity", pa.int64()), ("record", pa.int64())])
 
 
 class Workspace:
@@ -64,56 +65,67 @@ class Workspace:
         self.connection.execute(f"CREATE OR REPLACE TABLE {name} AS FROM read_parquet('{target}')")
         return True
 
-    def load_features(self, kind: str, columns: list[str], attributes: Attributes) -> int:
-        """Table `{kind}`: record_id, registry and the feature columns of every active record."""
-        schema = feature_schema(kind, declaration=attributes.of(kind))  # type: ignore[arg-type]
-        fields = {name: schema.field(name).type for name in columns}
-        structure, declared = _json_structure(fields), _sql_columns(fields)
-        self.connection.execute(
-            f"CREATE OR REPLACE TABLE {kind} (record_id BIGINT, registry VARCHAR, {declared})"
-        )
-        query = (
-            "SELECT r.record_id, r.registry, v.features FROM record AS r"
-            " JOIN record_version AS v ON v.record_id = r.record_id AND v.version = r.version"
-            f" WHERE r.status = 'active' AND r.kind = '{kind}'"
-        )
-        for rows in self._in_ranges(query, "r.record_id", _FEATURES):
-            self.connection.register("incoming", rows)
-            self.connection.execute(
-                f"INSERT INTO {kind} BY NAME SELECT record_id, registry, UNNEST(json_transform(features, '{structure}')) FROM incoming"
-            )
-            self.connection.unregister("incoming")
-        return int(self.connection.execute(f"SELECT COUNT(*) FROM {kind}").fetchall()[0][0])
-
-    def load_contributions(self, kind: str, attributes: Attributes, *, into: str) -> int:
-        """Table `into`: the current version of every active member record, one column per attribute."""
-        declared = attributes.of(kind)  # type: ignore[arg-type]
-        types = {
-            name: pa.list_(pa.string()) if attribute.many else pa.string()
-            for name, attribute in declared.items()
-        }
+    def load_records(self, kind: str, attributes: Attributes) -> int:
+        """Table `{kind}_record`: the current version of every active record, a column for each attribute."""
+        types = _attribute_types(attributes, kind)
         structure, columns = _json_structure(types), _sql_columns(types)
         self.connection.execute(
-            f"CREATE OR REPLACE TABLE {into} (entity BIGINT, record BIGINT, version INTEGER, registry VARCHAR,"
+            f"CREATE OR REPLACE TABLE {kind}_record (record BIGINT, version INTEGER, registry VARCHAR,"
             f" observed_on DATE, issues VARCHAR, {columns})"
         )
         query = (
-            "SELECT m.entity_key, v.record_id, v.version, r.registry, v.observed_on, v.issues, v.attributes FROM record AS r"
+            "SELECT v.record_id, v.version, r.registry, v.observed_on, v.issues, v.attributes FROM record AS r"
             " JOIN record_version AS v ON v.record_id = r.record_id AND v.version = r.version"
-            " JOIN membership AS m ON m.record_id = r.record_id AND m.until_event IS NULL"
             f" WHERE r.status = 'active' AND r.kind = '{kind}'"
         )
-        for rows in self._in_ranges(query, "r.record_id", _CONTRIBUTIONS):
+        for rows in self._in_ranges(query, "r.record_id", _RECORDS):
             self.connection.register("incoming", rows)
             self.connection.execute(
                 f"""
-                INSERT INTO {into} BY NAME
-                SELECT entity, record, version, registry, CAST(observed_on AS DATE) AS observed_on, issues, UNNEST(json_transform(attributes, '{structure}'))
+                INSERT INTO {kind}_record BY NAME
+                SELECT record, version, registry, CAST(observed_on AS DATE) AS observed_on, issues,
+                    UNNEST(json_transform(attributes, '{structure}'))
                 FROM incoming
                 """
             )
             self.connection.unregister("incoming")
-        return int(self.connection.execute(f"SELECT COUNT(*) FROM {into}").fetchall()[0][0])
+        return self._count(f"{kind}_record")
+
+    def make_features(self, kind: str, wanted: Sequence[str], attributes: Attributes) -> int:
+        """Table `{kind}`: record_id, registry and the wanted comparison features of every active record."""
+        declared = attributes.of(kind)  # type: ignore[arg-type]
+        schema = feature_schema(kind, declaration=declared)
+        types = {name: schema.field(name).type for name in wanted}
+        self.connection.execute(
+            f"CREATE OR REPLACE TABLE {kind} (record_id BIGINT, registry VARCHAR, {_sql_columns(types)})"
+        )
+        last = self.connection.execute(f"SELECT COALESCE(MAX(record), 0) FROM {kind}_record").fetchall()[0][0]
+        for start in range(0, last + 1, _FEATURES_AT_ONCE):
+            given = self.connection.sql(
+                f"SELECT * EXCLUDE (version, observed_on, issues) FROM {kind}_record"
+                f" WHERE record >= {start} AND record < {start + _FEATURES_AT_ONCE}"
+            ).to_arrow_table()
+            made = feature_columns(kind, given, declaration=declared, wanted=wanted)
+            made = made.append_column("record_id", given["record"]).append_column(
+                "registry", given["registry"]
+            )
+            self.connection.register("made", made)
+            self.connection.execute(f"INSERT INTO {kind} BY NAME SELECT * FROM made")
+            self.connection.unregister("made")
+        return self._count(kind)
+
+    def load_memberships(self) -> None:
+        """Table `membership`: entity and record, as they are now."""
+        with bulk(self.settings) as store:
+            rows = store.read(
+                "SELECT entity_key, record_id FROM membership WHERE until_event IS NULL", _MEMBERSHIPS
+            )
+        self.connection.register("incoming", rows)
+        self.connection.execute("CREATE OR REPLACE TABLE membership AS FROM incoming")
+        self.connection.unregister("incoming")
+
+    def _count(self, table: str) -> int:
+        return int(self.connection.execute(f"SELECT COUNT(*) FROM {table}").fetchall()[0][0])
 
     def _in_ranges(self, query: str, key: str, schema: pa.Schema) -> Iterator[pa.Table]:
         with bulk(self.settings) as store:
@@ -129,7 +141,10 @@ def workspace(settings: Settings, run_id: str) -> Iterator[Workspace]:
     """The folder stays after an error, so that the run can be resumed; `discard` removes it."""
     folder = settings.work_folder / run_id
     folder.mkdir(parents=True, exist_ok=True)
-    connection = duckdb.connect()
+    # in a file, so that tables are compressed and may leave memory; what a run needs to go on is in Parquet beside it
+    database = folder / "work.duckdb"
+    database.unlink(missing_ok=True)
+    connection = duckdb.connect(str(database))
     connection.execute(f"SET memory_limit = '{settings.memory_limit}'")
     connection.execute(f"SET threads = {settings.threads or os.cpu_count() or 1}")
     connection.execute(f"SET temp_directory = '{folder / 'spill'}'")
@@ -138,10 +153,18 @@ def workspace(settings: Settings, run_id: str) -> Iterator[Workspace]:
         yield Workspace(connection, folder, settings)
     finally:
         connection.close()
+        database.unlink(missing_ok=True)
 
 
 def discard(settings: Settings, run_id: str) -> None:
     shutil.rmtree(settings.work_folder / run_id, ignore_errors=True)
+
+
+def _attribute_types(attributes: Attributes, kind: str) -> dict[str, pa.DataType]:
+    declared = attributes.of(kind)  # type: ignore[arg-type]
+    return {
+        name: pa.list_(pa.string()) if attribute.many else pa.string() for name, attribute in declared.items()
+    }
 
 
 def _sql_type(kind: pa.DataType) -> str:

@@ -32,7 +32,7 @@ _EXISTING = pa.schema(
     [("place", pa.int64()), ("record_id", pa.int64()), ("version", pa.int64()), ("content_hash", pa.string())]
 )
 _UNKNOWN = "record.unknown"
-_VERSION_TEXTS = ("status", "observed_on", "content_hash", "raw", "attributes", "features", "issues")
+_VERSION_TEXTS = ("status", "observed_on", "content_hash", "raw", "attributes", "issues")
 
 
 @dataclass

@@ -101,12 +101,11 @@ record_version = Table(
     _text("content_hash"),
     _text("raw"),
     _text("attributes"),
-    _text("features"),
     _text("issues", nullable=True),
     _text("standardiser"),
     Index("uq_record_version_record_id_version", "record_id", "version", unique=True),
     Index("ix_record_version_batch_id", "batch_id"),
-    comment="one version of one record: the row as received, canonical attributes, comparison features (JSON)",
+    comment="one version of one record: the row as received, canonical attributes (JSON)",
 )
 
 quarantine = Table(

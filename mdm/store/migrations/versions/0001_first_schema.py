@@ -221,11 +221,10 @@ def upgrade() -> None:
         sa.Column("content_hash", sa.Text(), nullable=False),
         sa.Column("raw", sa.Text(), nullable=False),
         sa.Column("attributes", sa.Text(), nullable=False),
-        sa.Column("features", sa.Text(), nullable=False),
         sa.Column("issues", sa.Text(), nullable=True),
         sa.Column("standardiser", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("version_id", name=op.f("pk_record_version")),
-        comment="one version of one record: the row as received, canonical attributes, comparison features (JSON)",
+        comment="one version of one record: the row as received, canonical attributes (JSON)",
     )
     with op.batch_alter_table("record_version", schema=None) as batch_op:
         batch_op.create_index("ix_record_version_batch_id", ["batch_id"], unique=False)
