@@ -47,8 +47,8 @@ def repair_mojibake(text: str) -> str | None:
         read_again = b"".join(_byte(c) for c in text).decode("utf-8")
     except UnicodeError:
         return None
-    # what becomes a letter of another script was no Vietnamese text before
-    return read_again if all(ord(c) < _LATIN_ENDS or not c.isalpha() for c in read_again) else None
+    # what becomes a letter or digit of another script was no Vietnamese text before
+    return read_again if all(ord(c) < _LATIN_ENDS or not c.isalnum() for c in read_again) else None
 
 
 def _byte(character: str) -> bytes:
