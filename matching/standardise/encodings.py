@@ -15,9 +15,6 @@ _UTF8_AS_CP1252 = re.compile(
 )
 
 
-_LATIN_ENDS = 0x1F00  # Latin Extended Additional, with the Vietnamese letters, ends before
-
-
 def decode_legacy(text: str, encoding: str) -> str:
     """Text typed in a legacy font, as a Latin-1 or cp1252 reader shows it, in Unicode NFC.
 
@@ -48,7 +45,11 @@ def repair_mojibake(text: str) -> str | None:
     except UnicodeError:
         return None
     # what becomes a letter or digit of another script was no Vietnamese text before
-    return read_again if all(ord(c) < _LATIN_ENDS or not c.isalnum() for c in read_again) else None
+    return read_again if all(_is_latin(c) or not c.isalnum() for c in read_again) else None
+
+
+def _is_latin(character: str) -> bool:
+    return character < "\u0250" or "\u0300" <= character < "\u0370" or "\u1e00" <= character < "\u1f00"
 
 
 def _byte(character: str) -> bytes:
