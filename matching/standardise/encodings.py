@@ -44,12 +44,16 @@ def repair_mojibake(text: str) -> str | None:
         read_again = b"".join(_byte(c) for c in text).decode("utf-8")
     except UnicodeError:
         return None
-    # what becomes a letter or digit of another script was no Vietnamese text before
-    return read_again if all(_is_latin(c) or not c.isalnum() for c in read_again) else None
+    # what becomes a letter or sign of another script was no Vietnamese text before
+    return read_again if all(map(_is_latin, read_again)) else None
+
+
+_LATIN = (("\u0000", "\u0250"), ("\u0300", "\u0370"), ("\u1e00", "\u1f00"), ("\u2000", "\u2070"))
 
 
 def _is_latin(character: str) -> bool:
-    return character < "\u0250" or "\u0300" <= character < "\u0370" or "\u1e00" <= character < "\u1f00"
+    """A Latin letter with or without marks, a mark, or punctuation."""
+    return any(first <= character < end for first, end in _LATIN)
 
 
 def _byte(character: str) -> bytes:
