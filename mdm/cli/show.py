@@ -37,12 +37,11 @@ def ingest(report: IngestReport) -> None:
         "Received",
         "Accepted",
         "Quarantined",
-        "Skipped",
         "New",
         "Changed",
-        "Unchanged",
+        "Same",
         "Withdrawn",
-        right=tuple(range(1, 9)),
+        right=tuple(range(1, 8)),
     )
     for code, counts in report.by_registry().items():
         shown.add_row(
@@ -53,7 +52,6 @@ def ingest(report: IngestReport) -> None:
                     counts.received,
                     counts.accepted,
                     counts.quarantined,
-                    counts.skipped,
                     counts.new,
                     counts.changed,
                     counts.unchanged,
@@ -122,26 +120,27 @@ def evaluation(result: Evaluation) -> None:
 def demo(result: DemoResult) -> None:
     shown = table(
         f"{result.people:,} people, profile {result.profile}, seed {result.seed}",
-        "Registry", "Received", "Accepted", "Quarantined", "Duplicates found inside", right=(1, 2, 3, 4),
+        "Registry", "Received", "Accepted", "Quarantined", "Duplicates", right=(1, 2, 3, 4),
     )  # fmt: skip
     for row in result.registries:
         shown.add_row(
-            row.name,
+            row.code,
             number(row.received),
             number(row.accepted),
             number(row.quarantined),
             number(row.duplicates),
         )
-    shown.add_section()
-    for label, value in result.totals.items():
-        shown.add_row(label, number(value) if isinstance(value, int) else f"{value:.5f}")
-    shown.add_section()
-    for step in result.steps:
-        speed = f"{step.rows / step.seconds:,.0f} rows/s" if step.rows and step.seconds else ""
-        shown.add_row(
-            step.name, f"{step.seconds:,.1f} s", number(step.rows) + " rows" if step.rows else "", "", speed
-        )
     out.print(shown)
+    totals = table("Outcome", "What", "Value", right=(1,))
+    for label, value in result.totals.items():
+        totals.add_row(label, number(value) if isinstance(value, int) else f"{value:.5f}")
+    out.print(totals)
+    steps = table("Time", "Step", "Seconds", "Rows", "Rows per second", right=(1, 2, 3))
+    for step in result.steps:
+        speed = f"{step.rows / step.seconds:,.0f}" if step.rows and step.seconds else ""
+        steps.add_row(step.name, f"{step.seconds:,.1f}", number(step.rows) if step.rows else "", speed)
+    out.print(steps)
+    out.print("Duplicates: records beyond a person's first in the same registry.")
     out.print(f"Report: {result.report}")
     out.print(
         f"Store:  {result.store}   (try: mdm export crosswalk --store {result.store} --out crosswalk.csv)"
@@ -158,13 +157,13 @@ def checks(found: list[Check]) -> None:
 
 
 def registries(declared: Mapping[str, RegistryDeclaration]) -> None:
-    shown = table("Registries", "Code", "Tên", "Name", "Owner", "Holds", "Sensitivity")
+    shown = table("Registries", "Code", "Tên / name", "Owner", "Holds", "Marks")
     for code, registry in declared.items():
-        marks = [registry.sensitivity] + (["anchor"] if registry.anchor else [])
+        marks = [registry.sensitivity] if registry.sensitivity != "normal" else []
+        marks += ["anchor"] if registry.anchor else []
         shown.add_row(
             code,
-            registry.name.vi,
-            registry.name.en,
+            f"{registry.name.vi} / {registry.name.en}",
             registry.owner.en,
             ", ".join(registry.holds),
             ", ".join(marks),

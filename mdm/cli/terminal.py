@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 from pydantic import ValidationError
+from rich import box
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -99,9 +100,20 @@ def number(value: float | None) -> str:
 
 
 def table(title: str, *columns: str, right: tuple[int, ...] = ()) -> Table:
-    made = Table(title=title, title_justify="left", title_style="bold", header_style="bold", pad_edge=False)
+    made = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
     for position, column in enumerate(columns):
-        made.add_column(column, justify="right" if position in right else "left")
+        made.add_column(
+            column,
+            justify="right" if position in right else "left",
+            no_wrap=position == 0,
+        )
     return made
 
 

@@ -109,8 +109,7 @@ def _households(population: Population, days: Sequence[date]) -> pa.Table:
     return pa.concat_tables(parts)
 
 
-def local_ids(table: pa.Table, *, key: Sequence[str], prefix: str) -> pa.Array:
+def local_ids(table: pa.Table, *, key: Sequence[str]) -> pa.Array:
     """As the ingest makes them: key values stripped and joined with a bar."""
     columns = [pc.utf8_trim_whitespace(table[name].combine_chunks()) for name in key]
-    text = pc.binary_join_element_wise(*columns, "|")
-    return pc.binary_join_element_wise(prefix, text, "") if prefix else text
+    return pc.binary_join_element_wise(*columns, "|")

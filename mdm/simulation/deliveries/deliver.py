@@ -179,7 +179,7 @@ def _records(office: Office, sheet: Sheet, made: Spoiled, observed: pa.Table, de
     return pa.table(
         {
             "registry": pa.array([office.code] * count, pa.string()),
-            "local_id": local_ids(made.table.take(pa.array(good)), key=sheet.key, prefix=sheet.key_prefix),
+            "local_id": local_ids(made.table.take(pa.array(good)), key=sheet.key),
             "kind": pa.array([sheet.kind] * count, pa.string()),
             "person_id": nobody if household else one["person"],
             "actual_person_id": nobody if household else one["actual"],

@@ -36,7 +36,6 @@ class Sheet:
     key: tuple[str, ...]
     form: Form | None  # None: these rows are written by another sheet of the same file
     kind: Literal["person", "household", "renumbering"] = "person"
-    key_prefix: str = ""
     required: Mapping[str, str] = field(default_factory=dict)
     """Columns of the one attribute that a row cannot do without, and that attribute."""
     operation: str | None = None  # the column that says new, corrected or withdrawn

@@ -295,7 +295,6 @@ def _households(view: View, members: pa.Table, number: pa.Array, *, first: Rows,
         key=("MaHo",),
         form=Csv(),
         kind="household",
-        key_prefix="H-",
         spoilable=False,
     )
 

@@ -136,7 +136,6 @@ class Poverty(Office):
             key=("nam", "maHo"),
             form=None,
             kind="household",
-            key_prefix="H-",
             spoilable=False,
         )
         return [member_sheet, household_sheet]

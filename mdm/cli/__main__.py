@@ -1,0 +1,5 @@
+"""`python -m mdm.cli`."""
+
+from mdm.cli.app import app
+
+app()
