@@ -36,11 +36,11 @@ def ingest(report: IngestReport) -> None:
         "Registry",
         "Received",
         "Accepted",
-        "Quarantined",
+        "Refused",
         "New",
         "Changed",
         "Same",
-        "Withdrawn",
+        "Gone",
         right=tuple(range(1, 8)),
     )
     for code, counts in report.by_registry().items():

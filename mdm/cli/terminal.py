@@ -106,6 +106,7 @@ def table(title: str, *columns: str, right: tuple[int, ...] = ()) -> Table:
         title_style="bold",
         header_style="bold",
         box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
         pad_edge=False,
     )
     for position, column in enumerate(columns):
