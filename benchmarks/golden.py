@@ -103,14 +103,15 @@ def main() -> None:
     parser.add_argument("--filled", type=float, default=0.7)
     parser.add_argument("--differing", type=float, default=0.1)
     parser.add_argument("--policy", type=Path, default=POLICY)
-    parser.add_argument("--entities-at-once", type=int, default=200_000)
-    parser.add_argument("--memory-limit", default="3GB")
+    parser.add_argument("--records-at-once", type=int, default=1_000_000)
+    parser.add_argument("--memory-limit", default="2GB")
     arguments = parser.parse_args()
 
     folder = tempfile.TemporaryDirectory()
     connection = duckdb.connect(str(Path(folder.name) / "golden.duckdb"))
     connection.execute(f"SET memory_limit = '{arguments.memory_limit}'")
     connection.execute("SET threads = 2")
+    connection.execute("SET preserve_insertion_order = false")
     make_contributions(
         connection, entities=arguments.entities, filled=arguments.filled, differing=arguments.differing
     )
@@ -124,7 +125,7 @@ def main() -> None:
         trust="trust",
         as_of=date(2026, 1, 1),
         into="golden",
-        entities_at_once=arguments.entities_at_once,
+        records_at_once=arguments.records_at_once,
     )
     seconds, busy = time.perf_counter() - start, time.process_time() - busy
     size = connection.execute(

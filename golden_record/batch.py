@@ -1,7 +1,8 @@
 """The golden records of all entities in DuckDB, equal byte for byte to `golden_record.survivorship`.
 
-Entities are worked through in ranges, so that memory follows the size of a range and not of the country. Within a
-range each subject takes two statements: its distinct values with their best contributions, and the decision. What was
+The contributions are sorted by entity once; then entities are worked through in ranges, so that memory follows the size
+of a range and not of the country (DuckDB spills the sorted copy). In each range one aggregation finds what all
+contributions agree on; a statement for each subject decides where they differ; the last one writes the JSON. What was
 measured, and what was left for it, stands in docs/decisions (golden executor).
 """
 
@@ -13,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pyarrow as pa
 
-from golden_record.contribution import RECORD_LIMIT, VERSION_LIMIT, Override, Trust
+from golden_record.contribution import RECORD_LIMIT, VERSION_BITS, VERSION_LIMIT, Override, Trust
 from golden_record.provenance import canonical_json
-from golden_record.rules import Columns, Setting, Subject, Valid, quoted
+from golden_record.rules import Setting, quoted
 from golden_record.statements import SubjectSql
 from golden_record.survivorship import latest, override_values
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import date
 
     import duckdb
@@ -36,8 +38,8 @@ _WORDS = pa.schema(
         ("moment", pa.string()),
     ]
 )
-# Different registries are counted as bits of a HUGEINT.
-_MOST_REGISTRIES = 126
+# Different registries are counted as bits of a BIGINT.
+_MOST_REGISTRIES = 62
 _FIXED = ("entity", "record", "version", "registry", "observed_on", "issues")
 
 
@@ -54,7 +56,7 @@ def survive_all(
     as_of: date,
     into: str,
     overrides: str | None = None,
-    entities_at_once: int = 200_000,
+    records_at_once: int = 1_000_000,
 ) -> int:
     """Writes the table `into` (entity, "values", provenance; both canonical JSON) and returns its number of rows.
 
@@ -69,7 +71,7 @@ def survive_all(
         into: replaced if it exists.
         overrides: entity BIGINT, attribute VARCHAR (or group), value VARCHAR (JSON; null withholds the value),
             decided_by VARCHAR, decided_at TIMESTAMP in UTC. Overrides of entities without contributions are left aside.
-        entities_at_once: the size of a range.
+        records_at_once: about how many contributions the entities of a range have.
     """
     types = _attribute_types(connection, contributions=contributions)
     _check_rows(connection, contributions=contributions)
@@ -78,22 +80,21 @@ def survive_all(
     words = _read_words(connection, policy=policy, overrides=overrides)
     overridden = {attribute for name in words for attribute in policy.attributes_of(name)}
     subjects = policy.subjects(types.keys() | overridden | policy.facts)
-    judged = sorted({member for s in subjects if _needs_issues(policy, subject=s) for member in s.members})
     if len(registries) > _MOST_REGISTRIES:
         raise ContributionsError(
             f"{contributions}: {len(registries)} registries, at most {_MOST_REGISTRIES} go"
         )
-    columns = Columns(registries=registries, issue_positions={name: at + 1 for at, name in enumerate(judged)})
     statements = [
-        SubjectSql(policy=policy, subject=subject, setting=setting, columns=columns, types=types)
+        SubjectSql(policy=policy, subject=subject, setting=setting, registries=registries, types=types)
         for subject in subjects
     ]
     _check_groups(statements)
-    connection.execute(
-        f'CREATE OR REPLACE TABLE {into} (entity BIGINT, "values" VARCHAR, provenance VARCHAR)'
-    )
-    for first, last in _ranges(connection, contributions=contributions, size=entities_at_once):
-        _load(connection, contributions=contributions, columns=columns, first=first, last=last)
+    # Uncompressed, for what is read once and dropped: in a file, compressing costs as much as all other writing.
+    text = "VARCHAR USING COMPRESSION uncompressed"
+    connection.execute(f'CREATE OR REPLACE TABLE {into} (entity BIGINT, "values" {text}, provenance {text})')
+    connection.execute(_sorted(contributions, registries=registries, types=types))
+    for start, end in _ranges(connection, size=records_at_once):
+        connection.execute(_agree(statements, start=start, end=end))
         for statement in statements:
             _decide(connection, statement=statement, overridden=statement.name in words)
         connection.execute(_assemble(statements, into=into))
@@ -172,43 +173,49 @@ def _read_words(connection: duckdb.DuckDBPyConnection, *, policy: Policy, overri
     return {str(word["subject"]) for word in words}
 
 
-def _needs_issues(policy: Policy, *, subject: Subject) -> bool:
-    return any(isinstance(criterion, Valid) for criterion in policy.rule_of(subject.name).order)
-
-
-def _ranges(connection: duckdb.DuckDBPyConnection, *, contributions: str, size: int) -> list[tuple[int, int]]:
-    return connection.execute(
-        f"""SELECT min(entity), max(entity)
-        FROM (SELECT entity, row_number() OVER (ORDER BY entity) AS nth FROM (SELECT DISTINCT entity FROM {contributions}))
-        GROUP BY (nth - 1) // {size}
-        ORDER BY 1"""
-    ).fetchall()
-
-
-def _load(
-    connection: duckdb.DuckDBPyConnection, *, contributions: str, columns: Columns, first: int, last: int
-) -> None:
-    paths = ", ".join(f"'$.\"{name}\"'" for name in columns.issue_positions)
-    found = f"json_extract_string(nullif(issues, '{{}}'), [{paths}])" if paths else "NULL"
-    numbers = ", ".join(
-        f"({quoted(name)}, {number})" for number, name in enumerate(columns.registries, start=1)
+def _sorted(contributions: str, *, registries: list[str], types: Mapping[str, str]) -> str:
+    """By entity, so that a range reads only its own part, and the rows of an entity meet in the cache."""
+    numbers = ", ".join(f"({quoted(name)}, {number})" for number, name in enumerate(registries, start=1))
+    said = "".join(
+        f""", {
+            f"nullif(list_filter({name}, lambda x: x <> ''), [])"
+            if kind.endswith("[]")
+            else f"nullif({name}, '')"
+        } AS {name}"""
+        for name, kind in types.items()
     )
-    connection.execute(
-        f"""CREATE OR REPLACE TEMP TABLE contributing AS
-        SELECT c.* EXCLUDE (registry, issues), registry_no, {found} AS found
-        FROM {contributions} c JOIN (VALUES {numbers}) r (registry, registry_no) USING (registry)
-        WHERE entity BETWEEN {first} AND {last}"""
+    return f"""CREATE OR REPLACE TEMP TABLE golden_contributing AS
+        SELECT entity, record << {VERSION_BITS} | version AS source, registry_no, observed_on, nullif(issues, '{{}}') AS issues{said}
+        FROM {contributions} JOIN (VALUES {numbers or "(NULL, NULL)"}) r (registry, registry_no) USING (registry)
+        ORDER BY entity"""
+
+
+def _ranges(connection: duckdb.DuckDBPyConnection, *, size: int) -> list[tuple[int, int]]:
+    """First and last entity of each. Where a row begins a range decides nothing but the size of the range."""
+    starts = _column(
+        connection,
+        f"""SELECT DISTINCT entity FROM golden_contributing WHERE rowid % {size} = 0
+        UNION SELECT min(entity) FROM golden_contributing HAVING count(*) > 0 ORDER BY 1""",
     )
+    return list(zip(starts, [*(start - 1 for start in starts[1:]), 2**63 - 1], strict=True)) if starts else []
+
+
+def _agree(statements: list[SubjectSql], *, start: int, end: int) -> str:
+    columns = ", ".join(statement.agreement() for statement in statements)
+    return f"""CREATE OR REPLACE TEMP TABLE golden_agreed AS
+        SELECT entity, {columns} FROM golden_contributing WHERE entity BETWEEN {start} AND {end} GROUP BY entity"""
 
 
 def _decide(connection: duckdb.DuckDBPyConnection, *, statement: SubjectSql, overridden: bool) -> None:
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE golden_claims AS {statement.claims()}")
-    free = "golden_claims"
+    judged = f"({statement.contested()})"
+    free = f"({statement.claims(judged)})"
     if overridden:
         connection.execute(
             f"""CREATE OR REPLACE TEMP TABLE golden_words_now AS FROM golden_words
-            WHERE subject = {quoted(statement.name)} AND entity IN (SELECT entity FROM contributing)"""
+            WHERE subject = {quoted(statement.name)} AND entity IN (SELECT entity FROM golden_agreed)"""
         )
+        judged = f"({statement.contested()} UNION SELECT entity FROM golden_words_now)"
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE golden_claims AS {statement.claims(judged)}")
         free = "(FROM golden_claims ANTI JOIN golden_words_now USING (entity))"
     connection.execute(f"CREATE OR REPLACE TEMP TABLE {statement.decided} AS {statement.decisions(free)}")
     if overridden:
@@ -217,14 +224,7 @@ def _decide(connection: duckdb.DuckDBPyConnection, *, statement: SubjectSql, ove
 
 
 def _assemble(statements: list[SubjectSql], *, into: str) -> str:
-    values: dict[str, str] = {}
-    for statement in statements:
-        golden = statement.golden_value()
-        if statement.subject.is_group:
-            for member in statement.subject.members:
-                values[member] = f"""'"{member}":' || json_extract({golden}, '$."{member}"')::VARCHAR"""
-        else:
-            values[statement.name] = f"""'"{statement.name}":' || {golden}"""
+    values = {name: said for statement in statements for name, said in statement.golden_values().items()}
     entries = {statement.name: statement.entry() for statement in statements}
     joins = " ".join(f"LEFT JOIN {statement.decided} USING (entity)" for statement in statements)
     return f"""
@@ -232,12 +232,12 @@ def _assemble(statements: list[SubjectSql], *, into: str) -> str:
         SELECT entity,
             concat('{{', concat_ws(',', {", ".join(values[name] for name in sorted(values))}), '}}'),
             concat('{{', concat_ws(',', {", ".join(entries[name] for name in sorted(entries))}), '}}')
-        FROM (SELECT DISTINCT entity FROM contributing) {joins}"""
+        FROM golden_agreed {joins}"""
 
 
 def _drop(connection: duckdb.DuckDBPyConnection, *, statements: list[SubjectSql]) -> None:
-    passing = ("contributing", "golden_claims", "golden_words", "golden_words_now")
-    for table in (*passing, *(statement.decided for statement in statements)):
+    passing = ("contributing", "agreed", "claims", "words", "words_now")
+    for table in (*(f"golden_{name}" for name in passing), *(statement.decided for statement in statements)):
         connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
 
 

@@ -64,12 +64,16 @@ def explain(golden: Golden, *, attribute: str, language: Language) -> str:
         for source in decision.chosen
     )
     agree = max(source.agree for source in decision.chosen)
+    held = "1 record holds" if agree == 1 else f"{agree} records hold"
+    if decision.rule is None:
+        if language == "vi":
+            return f"Lấy từ bản ghi {sources}, {agree} bản ghi cùng giá trị: không nguồn nào nói khác."
+        return f"Taken from record {sources}, {held} this value: no source says otherwise."
     reason = _reason(decision, language=language)
     if language == "vi":
         return (
             f"Lấy từ bản ghi {sources}, {agree} bản ghi cùng giá trị, theo quy tắc {decision.rule}: {reason}."
         )
-    held = "1 record holds" if agree == 1 else f"{agree} records hold"
     return f"Taken from record {sources}, {held} this value, by the rule {decision.rule}: {reason}."
 
 

@@ -73,25 +73,31 @@ class RunnerUp:
 class Decision:
     """How one attribute, or one group, got its value.
 
-    `criterion` separated the last value chosen from the first one left; `chosen` is parallel to the golden list where
-    the rule keeps all, else it has one entry, or none where a steward withheld the value. `members` are the filled
-    attributes of a group.
+    Where all contributions say the same there is no rule: the source is the earliest record, that of the lowest number.
+    Else `criterion` separated the last value chosen from the first one left; `chosen` is parallel to the golden list
+    where the rule keeps all, else it has one entry, or none where a steward withheld the value. `members` are the
+    filled attributes of a group.
     """
 
-    rule: str
-    criterion: str
     chosen: tuple[Source, ...]
+    rule: str | None = None
+    criterion: str = UNCONTESTED
     runners_up: tuple[RunnerUp, ...] = ()
     members: tuple[str, ...] = ()
     by: str | None = None
     at: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        entry: dict[str, Any] = {
-            "chosen": [source.as_json() for source in self.chosen],
-            "criterion": self.criterion,
-            "rule": self.rule,
-        }
+        """Without a rule no more than the source, to keep short what is most of all provenance."""
+        entry: dict[str, Any] = (
+            {
+                "chosen": [source.as_json() for source in self.chosen],
+                "criterion": self.criterion,
+                "rule": self.rule,
+            }
+            if self.rule
+            else {**self.chosen[0].as_json()}
+        )
         if self.members:
             entry["members"] = list(self.members)
         if self.runners_up:
@@ -102,12 +108,16 @@ class Decision:
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Decision:
+        members = tuple(entry.get("members", ()))
+        if "rule" not in entry:
+            source = Source(agree=entry["agree"], record=entry["record"], version=entry["version"])
+            return cls(chosen=(source,), members=members)
         return cls(
+            chosen=tuple(Source(**source) for source in entry["chosen"]),
             rule=entry["rule"],
             criterion=entry["criterion"],
-            chosen=tuple(Source(**source) for source in entry["chosen"]),
             runners_up=tuple(RunnerUp(**runner_up) for runner_up in entry.get("runners_up", ())),
-            members=tuple(entry.get("members", ())),
+            members=members,
             by=entry.get("by"),
             at=entry.get("at"),
         )

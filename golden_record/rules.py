@@ -12,7 +12,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 _DAY_ZERO = date(1900, 1, 1)
 _LAST_DAY = 2**17 - 2
-_NOT_A_NUMBER = 2**62
+# Whole numbers of up to 18 digits, moved above zero, and what is none after them.
+_NUMBER_ZERO = 2**60
+_NOT_A_NUMBER = 2**61
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 _PERSONAL_NUMBER = re.compile(r"[0-9]{12}")
 
@@ -58,18 +60,6 @@ class Support:
     facts: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """What the SQL of contribution criteria may refer to, beside `observed_on`.
-
-    `registry_no` is the 1-based position in `registries`; `found` is a list of issue codes, at the 1-based positions of
-    `issue_positions`, or null where the contribution has none at all.
-    """
-
-    registries: Sequence[str]
-    issue_positions: Mapping[str, int]
-
-
 class _Criterion(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -80,6 +70,8 @@ class _Criterion(BaseModel):
     no_groups: ClassVar[bool] = False
 
     kind: str
+    # Its key is from 0 to 2**bits - 1, so that the keys of a rule pack into few numbers.
+    bits: ClassVar[int]
 
     @property
     def label(self) -> str:
@@ -88,15 +80,14 @@ class _Criterion(BaseModel):
 
 
 class ContributionCriterion(_Criterion):
-    """Its key is from 0 to 2**bits - 1, so that the keys of a rule pack into one number."""
-
-    bits: ClassVar[int]
-
     @abstractmethod
     def key(self, contribution: Contribution, *, subject: Subject, setting: Setting) -> int: ...
 
     @abstractmethod
-    def sql(self, columns: Columns, *, subject: Subject, setting: Setting) -> str: ...
+    def sql(self, registries: Sequence[str], *, subject: Subject, setting: Setting) -> str:
+        """Over `registry_no`, the place in `registries` from 1, `observed_on`, and `found`, the issues of the members in
+        order, or null where the contribution has none at all.
+        """
 
 
 class ValueCriterion(_Criterion):
@@ -106,6 +97,15 @@ class ValueCriterion(_Criterion):
     @abstractmethod
     def sql(self) -> str:
         """Over `value`, `records`, `registries`, `entity` and the facts, prefixed `fact_`."""
+
+
+def _falling(count: int, *, bits: int) -> int:
+    """The key of a count of which most is best."""
+    return max((1 << bits) - 1 - count, 0)
+
+
+def _falling_sql(count: str, *, bits: int) -> str:
+    return f"greatest({2**bits - 1} - ({count}), 0)"
 
 
 def _by_registry(keys: Sequence[int]) -> str:
@@ -124,11 +124,11 @@ class Valid(ContributionCriterion):
         found = (contribution.issues.get(member) for member in subject.members)
         return min(sum(1 for issue in found if issue and issue not in self.tolerate), 15)
 
-    def sql(self, columns: Columns, *, subject: Subject, setting: Setting) -> str:  # noqa: ARG002
+    def sql(self, registries: Sequence[str], *, subject: Subject, setting: Setting) -> str:  # noqa: ARG002
         tolerated = ", ".join(quoted(code) for code in ("", *self.tolerate))
         terms = [
-            f"coalesce(found[{columns.issue_positions[member]}] NOT IN ({tolerated}), false)::BIGINT"
-            for member in subject.members
+            f"coalesce(found[{place}] NOT IN ({tolerated}), false)::BIGINT"
+            for place in range(1, len(subject.members) + 1)
         ]
         return f"least(CASE WHEN found IS NULL THEN 0 ELSE {' + '.join(terms)} END, 15)"
 
@@ -144,8 +144,8 @@ class Precedence(ContributionCriterion):
     def key(self, contribution: Contribution, *, subject: Subject, setting: Setting) -> int:  # noqa: ARG002
         return self._rank(contribution.registry)
 
-    def sql(self, columns: Columns, *, subject: Subject, setting: Setting) -> str:  # noqa: ARG002
-        return _by_registry([self._rank(registry) for registry in columns.registries])
+    def sql(self, registries: Sequence[str], *, subject: Subject, setting: Setting) -> str:  # noqa: ARG002
+        return _by_registry([self._rank(registry) for registry in registries])
 
     def _rank(self, registry: str) -> int:
         return self.registries.index(registry) if registry in self.registries else len(self.registries)
@@ -158,11 +158,9 @@ class MostTrusted(ContributionCriterion):
     def key(self, contribution: Contribution, *, subject: Subject, setting: Setting) -> int:
         return 1000 - setting.trust.of(contribution.registry, names=subject.trusted_as)
 
-    def sql(self, columns: Columns, *, subject: Subject, setting: Setting) -> str:
+    def sql(self, registries: Sequence[str], *, subject: Subject, setting: Setting) -> str:
         trust = setting.trust
-        return _by_registry(
-            [1000 - trust.of(registry, names=subject.trusted_as) for registry in columns.registries]
-        )
+        return _by_registry([1000 - trust.of(registry, names=subject.trusted_as) for registry in registries])
 
 
 class DecayingTrust(ContributionCriterion):
@@ -187,9 +185,9 @@ class DecayingTrust(ContributionCriterion):
         twice = 2 * self.half_life_days
         return 1_000_000 - (trust * 1000 * (twice - over) // twice >> min(halvings, 40))
 
-    def sql(self, columns: Columns, *, subject: Subject, setting: Setting) -> str:
+    def sql(self, registries: Sequence[str], *, subject: Subject, setting: Setting) -> str:
         trust = _by_registry(
-            [setting.trust.of(registry, names=subject.trusted_as) for registry in columns.registries]
+            [setting.trust.of(registry, names=subject.trusted_as) for registry in registries]
         )
         age = f"greatest(coalesce(DATE '{setting.as_of.isoformat()}' - observed_on, {self.undated_days}), 0)::BIGINT"
         half, twice = self.half_life_days, 2 * self.half_life_days
@@ -210,7 +208,7 @@ class MostRecent(ContributionCriterion):
             return _LAST_DAY + 1
         return _LAST_DAY - min(max((contribution.observed_on - _DAY_ZERO).days, 0), _LAST_DAY)
 
-    def sql(self, columns: Columns, *, subject: Subject, setting: Setting) -> str:  # noqa: ARG002
+    def sql(self, registries: Sequence[str], *, subject: Subject, setting: Setting) -> str:  # noqa: ARG002
         day = f"least(greatest(observed_on - DATE '{_DAY_ZERO.isoformat()}', 0), {_LAST_DAY})"
         return f"CASE WHEN observed_on IS NULL THEN {_LAST_DAY + 1} ELSE {_LAST_DAY} - {day} END"
 
@@ -221,12 +219,13 @@ class MostFrequent(ValueCriterion):
     kind: Literal["most_frequent"] = "most_frequent"
     by: Literal["records", "registries"] = "records"
     bare = "by"
+    bits = 20
 
     def key(self, value: str, *, support: Support) -> int:  # noqa: ARG002
-        return -(support.records if self.by == "records" else support.registries)
+        return _falling(support.records if self.by == "records" else support.registries, bits=self.bits)
 
     def sql(self) -> str:
-        return f"-{self.by}"
+        return _falling_sql(self.by, bits=self.bits)
 
 
 class MostComplete(ValueCriterion):
@@ -239,6 +238,7 @@ class MostComplete(ValueCriterion):
     kind: Literal["most_complete"] = "most_complete"
     by: Literal["date", "words", "marks"]
     bare = "by"
+    bits = 16
     no_groups = True
 
     @property
@@ -247,14 +247,14 @@ class MostComplete(ValueCriterion):
 
     def key(self, value: str, *, support: Support) -> int:  # noqa: ARG002
         if self.by == "marks":
-            return len(value) - len(value.encode())
-        return -value.count("-" if self.by == "date" else " ")
+            return _falling(len(value.encode()) - len(value), bits=self.bits)
+        return _falling(value.count("-" if self.by == "date" else " "), bits=self.bits)
 
     def sql(self) -> str:
         if self.by == "marks":
-            return "length(value) - strlen(value)"
+            return _falling_sql("strlen(value) - length(value)", bits=self.bits)
         separator = "-" if self.by == "date" else " "
-        return f"length(replace(value, '{separator}', '')) - length(value)"
+        return _falling_sql(f"length(value) - length(replace(value, '{separator}', ''))", bits=self.bits)
 
 
 class MostMembers(ValueCriterion):
@@ -262,12 +262,13 @@ class MostMembers(ValueCriterion):
 
     kind: Literal["most_members"] = "most_members"
     only_groups = True
+    bits = 10
 
     def key(self, value: str, *, support: Support) -> int:  # noqa: ARG002
-        return -len(orjson.loads(value))
+        return _falling(len(orjson.loads(value)), bits=self.bits)
 
     def sql(self) -> str:
-        return "-len(json_keys(value))"
+        return _falling_sql("len(json_keys(value))", bits=self.bits)
 
 
 class Longest(ValueCriterion):
@@ -275,12 +276,13 @@ class Longest(ValueCriterion):
 
     kind: Literal["longest"] = "longest"
     no_groups = True
+    bits = 16
 
     def key(self, value: str, *, support: Support) -> int:  # noqa: ARG002
-        return -len(value)
+        return _falling(len(value), bits=self.bits)
 
     def sql(self) -> str:
-        return "-length(value)"
+        return _falling_sql("length(value)", bits=self.bits)
 
 
 class _Extreme(ValueCriterion):
@@ -288,20 +290,21 @@ class _Extreme(ValueCriterion):
     bare = "by"
     no_groups = True
     falling: ClassVar[bool]
+    bits = 62
 
     def key(self, value: str, *, support: Support) -> int:
         if self.by == "text":
             position = support.peers.index(value)
-            return -position if self.falling else position
+            return 2**62 - 1 - position if self.falling else position
         if not _WHOLE_NUMBER.fullmatch(value):
             return _NOT_A_NUMBER
-        return -int(value) if self.falling else int(value)
+        return _NUMBER_ZERO + (-int(value) if self.falling else int(value))
 
     def sql(self) -> str:
-        sign = "-" if self.falling else ""
         if self.by == "text":
-            return f"{sign}(dense_rank() OVER (PARTITION BY entity ORDER BY value))"
-        number = f"{sign}TRY_CAST(value AS BIGINT)"
+            position = "dense_rank() OVER (PARTITION BY entity ORDER BY value) - 1"
+            return f"{2**62 - 1} - ({position})" if self.falling else position
+        number = f"{_NUMBER_ZERO} {'-' if self.falling else '+'} TRY_CAST(value AS BIGINT)"
         return f"CASE WHEN regexp_full_match(value, '{_WHOLE_NUMBER.pattern}') THEN {number} ELSE {_NOT_A_NUMBER} END"
 
 
@@ -330,6 +333,7 @@ class PersonalNumberAgrees(ValueCriterion):
     sex: str
     birth_date: str
     no_groups = True
+    bits = 2
 
     @property
     def facts(self) -> tuple[str, str]:
@@ -371,18 +375,7 @@ Criterion = Annotated[
 ]
 
 CRITERIA: Mapping[str, type[ContributionCriterion | ValueCriterion]] = {
-    "valid": Valid,
-    "precedence": Precedence,
-    "trust": MostTrusted,
-    "decaying_trust": DecayingTrust,
-    "most_recent": MostRecent,
-    "most_frequent": MostFrequent,
-    "most_complete": MostComplete,
-    "most_members": MostMembers,
-    "longest": Longest,
-    "minimum": Minimum,
-    "maximum": Maximum,
-    "personal_number_agrees": PersonalNumberAgrees,
+    criterion.model_fields["kind"].default: criterion for criterion in get_args(get_args(Criterion)[0])
 }
 
 

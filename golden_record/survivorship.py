@@ -67,35 +67,52 @@ def survive(
     values: dict[str, Value] = {}
     provenance: dict[str, Decision] = {}
     for subject in subjects:
-        rule = policy.rule_of(subject.name)
-        facts = {fact: said for fact in rule.facts if isinstance(said := values.get(fact), str)}
-        ranked = _rank(rule, subject=subject, contributions=contributions, setting=setting, facts=facts)
+        says = _says(contributions, subject=subject)
         word = words.get(subject.name)
-        if word is None and not ranked:
+        if word is None and not says:
             continue
-        chosen, decision = _decide(policy, subject=subject, ranked=ranked, word=word)
+        if word is None and len(says) == 1:
+            chosen, decision = _agreed(says, subject=subject)
+        else:
+            rule = policy.rule_of(subject.name)
+            facts = {fact: said for fact in rule.facts if isinstance(said := values.get(fact), str)}
+            ranked = _rank(rule, says=says, subject=subject, setting=setting, facts=facts)
+            chosen, decision = _decide(policy, subject=subject, ranked=ranked, word=word)
         provenance[subject.name] = decision
         if not chosen:
             continue
         if subject.is_group:
             values.update(orjson.loads(chosen[0]))
         else:
-            values[subject.name] = chosen if rule.keep == "all" else chosen[0]
+            values[subject.name] = chosen if policy.rule_of(subject.name).keep == "all" else chosen[0]
     return Golden(values=dict(sorted(values.items())), provenance=dict(sorted(provenance.items())))
+
+
+def _says(contributions: Sequence[Contribution], *, subject: Subject) -> dict[str, list[Contribution]]:
+    says: dict[str, list[Contribution]] = {}
+    for contribution in contributions:
+        for value in _values_of(contribution, subject=subject):
+            says.setdefault(value, []).append(contribution)
+    return says
+
+
+def _agreed(says: Mapping[str, Sequence[Contribution]], *, subject: Subject) -> tuple[list[str], Decision]:
+    """The only value, from the earliest record: with nothing to decide, no rule is asked."""
+    ((value, sayers),) = says.items()
+    first = min(sayers, key=lambda sayer: sayer.record)
+    source = Source(agree=len(sayers), record=first.record, version=first.version)
+    members = tuple(orjson.loads(value)) if subject.is_group else ()
+    return [value], Decision(chosen=(source,), members=members)
 
 
 def _rank(
     rule: Rule,
     *,
+    says: Mapping[str, Sequence[Contribution]],
     subject: Subject,
-    contributions: Sequence[Contribution],
     setting: Setting,
     facts: Mapping[str, str],
 ) -> list[Ranked]:
-    says: dict[str, list[Contribution]] = {}
-    for contribution in contributions:
-        for value in _values_of(contribution, subject=subject):
-            says.setdefault(value, []).append(contribution)
     peers = sorted(says)
     ranked = []
     for value, sayers in says.items():

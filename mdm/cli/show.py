@@ -159,7 +159,7 @@ def checks(found: list[Check]) -> None:
 def registries(declared: Mapping[str, RegistryDeclaration]) -> None:
     shown = table("Registries", "Code", "Tên / name", "Owner", "Holds", "Marks")
     for code, registry in declared.items():
-        marks = [registry.sensitivity] if registry.sensitivity != "normal" else []
+        marks: list[str] = [registry.sensitivity] if registry.sensitivity != "normal" else []
         marks += ["anchor"] if registry.anchor else []
         shown.add_row(
             code,

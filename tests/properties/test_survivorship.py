@@ -172,7 +172,7 @@ trusts = st.dictionaries(
 )
 
 
-def in_duckdb(policy, *, people, trust, as_of, overrides, entities_at_once):
+def in_duckdb(policy, *, people, trust, as_of, overrides, records_at_once):
     kinds = {name: pa.string() for name in (*TEXTS, *MEMBERS)} | {
         name: pa.list_(pa.string()) for name in LISTS
     }
@@ -233,7 +233,7 @@ def in_duckdb(policy, *, people, trust, as_of, overrides, entities_at_once):
             overrides="overrides" if overrides else None,
             as_of=as_of,
             into="golden",
-            entities_at_once=entities_at_once,
+            records_at_once=records_at_once,
         )
         rows = connection.execute(
             'SELECT entity, "values", provenance, sha256("values" || chr(10) || provenance) FROM golden'
@@ -255,7 +255,7 @@ def test_duckdb_and_python_give_the_same_bytes(data, policy, people, trust, at_o
     as_of = date(2021, 8, 1)
     overrides = data.draw(stewards(policy, people))
     found = in_duckdb(
-        policy, people=people, trust=trust, as_of=as_of, overrides=overrides, entities_at_once=at_once
+        policy, people=people, trust=trust, as_of=as_of, overrides=overrides, records_at_once=at_once
     )
     assert found.keys() == people.keys()
     setting = Setting(as_of=as_of, trust=Trust(trust))

@@ -56,7 +56,7 @@ def test_one_row_an_entity_and_nothing_left_behind(connection):
     )
     connection.execute("INSERT INTO trust VALUES ('population', 'default', 0.9), ('tax', 'default', 0.3)")
     for at_once in (1, 100):
-        assert run(connection, entities_at_once=at_once) == 2
+        assert run(connection, records_at_once=at_once) == 2
         rows = connection.execute('SELECT entity, "values" FROM golden ORDER BY entity').fetchall()
         assert rows == [(1, '{"full_name":"Ân","phone":["1"]}'), (2, "{}")]
     left = connection.execute("SELECT table_name FROM duckdb_tables() WHERE temporary").fetchall()
@@ -123,7 +123,7 @@ def test_a_word_of_a_steward_holds_in_every_range(connection):
         (4, 'full_name', NULL, 'lan', TIMESTAMP '2025-01-01 00:00:00'),
         (77, 'full_name', '"X"', 'lan', TIMESTAMP '2025-01-01 00:00:00')"""
     )
-    assert run(connection, overrides="words", entities_at_once=2) == 5
+    assert run(connection, overrides="words", records_at_once=2) == 5
     rows = connection.execute('SELECT "values", provenance FROM golden ORDER BY entity').fetchall()
     assert [json.loads(values).get("full_name") for values, _ in rows] == ["Ân", "An", "An", "An", None]
     assert json.loads(rows[4][1])["full_name"]["by"] == "lan"
@@ -133,3 +133,25 @@ def test_a_word_that_does_not_fit_is_refused(connection):
     connection.execute("INSERT INTO words VALUES (0, 'phone', '\"1\"', 'lan', TIMESTAMP '2025-01-01')")
     with pytest.raises(OverrideError, match="phone"):
         run(connection, overrides="words")
+
+
+def test_a_database_in_a_file_serves_as_well(tmp_path):
+    with duckdb.connect(str(tmp_path / "work.duckdb")) as connection:
+        connection.execute(f"CREATE TABLE contributions ({COLUMNS})")
+        connection.execute("CREATE TABLE trust (registry VARCHAR, attribute VARCHAR, trust DOUBLE)")
+        add(connection, *((entity, entity, 1, "tax", None, None, "An", ["1"]) for entity in range(5)))
+        assert run(connection, records_at_once=2) == 5
+    with duckdb.connect(str(tmp_path / "work.duckdb"), read_only=True) as connection:
+        assert [row[0] for row in connection.execute("SHOW TABLES").fetchall()] == [
+            "contributions",
+            "golden",
+            "trust",
+        ]
+        assert len(connection.execute("SELECT DISTINCT entity FROM golden").fetchall()) == 5
+
+
+def test_the_records_of_an_entity_stay_together_however_small_the_range(connection):
+    add(connection, *((7, record, 1, "tax", None, None, "An", None) for record in range(10)))
+    assert run(connection, records_at_once=3) == 1
+    ((provenance,),) = connection.execute("SELECT provenance FROM golden").fetchall()
+    assert json.loads(provenance) == {"full_name": {"agree": 10, "record": 0, "version": 1}}

@@ -38,6 +38,15 @@ def test_a_golden_record_comes_back_from_its_json():
     }
 
 
+def test_where_all_agree_provenance_is_no_more_than_the_source():
+    golden = golden_of(policy_of("trust"), says(1, "a"), says(2, "a"))
+    assert golden.provenance_json() == b'{"x":{"agree":2,"record":1,"version":1}}'
+    assert explain(golden, attribute="x", language="en") == (
+        "Taken from record 1 (version 1), 2 records hold this value: no source says otherwise."
+    )
+    assert "không nguồn nào nói khác" in explain(golden, attribute="x", language="vi")
+
+
 def test_the_hash_covers_where_a_value_came_from():
     one, other = (golden_of(policy_of("trust"), says(record, "a")) for record in (1, 2))
     assert one.values == other.values

@@ -114,6 +114,13 @@ def test_equal_in_all_goes_by_value_and_equal_values_by_record():
     assert golden.provenance["x"].criterion == "tie_break"
 
 
+def test_where_all_agree_no_rule_is_asked_and_the_earliest_record_is_the_source():
+    golden = golden_of(policy_of("trust"), says(7, "a", "population"), says(3, "a"), trust=TRUST)
+    decision = golden.provenance["x"]
+    assert (decision.rule, decision.criterion, decision.runners_up) == (None, "uncontested", ())
+    assert decision.chosen == (Source(agree=2, record=3, version=1),)
+
+
 def test_union_keeps_every_value_once_in_the_order_of_the_rule():
     policy = policy_of("most_frequent", "most_recent", keep="all")
     golden = golden_of(policy, says(1, ["2", "1", ""]), says(2, ["1"]), says(3, ["3"], day="2020-01-01"))
