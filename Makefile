@@ -40,8 +40,8 @@ test: lint  ## lint, types, import contracts, tests
 nightly: $(VENV)/.installed-dev  ## the long tests
 	$(BIN)/pytest -m nightly
 
-bench: $(VENV)/.installed-dev  ## the benchmarks, results under benchmarks/results
-	$(BIN)/python -m benchmarks.batch --people 50000
+bench: $(VENV)/.installed-dev  ## the benchmarks, results under benchmarks/results (an hour)
+	$(BIN)/python -m benchmarks.batch --people 500000 --growth 50000
 
 lock:  ## renew the lock files (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \

@@ -30,7 +30,7 @@ class Settings(BaseSettings):
     ssn_key_file: Path | None = Field(
         None, description="File that holds the secret key of the SSN permutation"
     )
-    memory_limit: str = Field("6GB", description="Memory that DuckDB may use before it spills to disk")
+    memory_limit: str = Field("4GB", description="Memory that DuckDB may use before it spills to disk")
     threads: int = Field(0, ge=0, description="Threads for batch work; 0 means all cores")
 
     @field_validator("store")
