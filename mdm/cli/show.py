@@ -130,16 +130,16 @@ def demo(result: DemoResult) -> None:
             number(row.quarantined),
             number(row.duplicates),
         )
-    out.print(shown)
-    totals = table("Outcome", "What", "Value", right=(1,))
+    shown.add_section()
+    shown.add_row("Outcome", style="bold")
     for label, value in result.totals.items():
-        totals.add_row(label, number(value) if isinstance(value, int) else f"{value:.5f}")
-    out.print(totals)
-    steps = table("Time", "Step", "Seconds", "Rows", "Rows per second", right=(1, 2, 3))
+        shown.add_row(label, number(value) if isinstance(value, int) else f"{value:.5f}")
+    shown.add_section()
+    shown.add_row("Step", "Seconds", "Rows", "Rows/second", style="bold")
     for step in result.steps:
         speed = f"{step.rows / step.seconds:,.0f}" if step.rows and step.seconds else ""
-        steps.add_row(step.name, f"{step.seconds:,.1f}", number(step.rows) if step.rows else "", speed)
-    out.print(steps)
+        shown.add_row(step.name, f"{step.seconds:,.1f}", number(step.rows) if step.rows else "", speed)
+    out.print(shown)
     out.print("Duplicates: records beyond a person's first in the same registry.")
     out.print(f"Report: {result.report}")
     out.print(

@@ -34,6 +34,7 @@ _RECORDS = pa.schema(
         ("attributes", pa.string()),
     ]
 )
+_RENUMBERED = pa.schema([("new", pa.string()), ("old", pa.string())])
 _MEMBERSHIPS = pa.schema([("entity", pa.int64()), ("record", pa.int64())])
 
 
@@ -99,10 +100,11 @@ class Workspace:
         self.connection.execute(
             f"CREATE OR REPLACE TABLE {kind} (record_id BIGINT, registry VARCHAR, {_sql_columns(types)})"
         )
+        replaced, formerly = self._former_numbers() if "former_personal_id" in declared else ("", "")
         last = self.connection.execute(f"SELECT COALESCE(MAX(record), 0) FROM {kind}_record").fetchall()[0][0]
         for start in range(0, last + 1, _FEATURES_AT_ONCE):
             given = self.connection.sql(
-                f"SELECT * EXCLUDE (version, observed_on, issues) FROM {kind}_record"
+                f"SELECT * EXCLUDE (version, observed_on, issues){replaced} FROM {kind}_record AS p {formerly}"
                 f" WHERE record >= {start} AND record < {start + _FEATURES_AT_ONCE}"
             ).to_arrow_table()
             made = feature_columns(kind, given, declaration=declared, wanted=wanted)
@@ -113,6 +115,21 @@ class Workspace:
             self.connection.execute(f"INSERT INTO {kind} BY NAME SELECT * FROM made")
             self.connection.unregister("made")
         return self._count(kind)
+
+    def _former_numbers(self) -> tuple[str, str]:
+        """SQL that adds the numbers which an office told to be re-established as others, for comparison only."""
+        with bulk(self.settings) as store:
+            told = store.read("SELECT new, old FROM renumbering WHERE attribute = 'personal_id'", _RENUMBERED)
+        self.connection.register("incoming", told)
+        self.connection.execute(
+            "CREATE OR REPLACE TABLE renumbered AS SELECT new, list(DISTINCT old ORDER BY old) AS numbers FROM incoming GROUP BY new"
+        )
+        self.connection.unregister("incoming")
+        added = "CASE WHEN r.new IS NULL THEN p.former_personal_id ELSE list_concat(p.former_personal_id, r.numbers) END"
+        return (
+            f" REPLACE ({added} AS former_personal_id)",
+            "LEFT JOIN renumbered AS r ON r.new = p.personal_id",
+        )
 
     def load_memberships(self) -> None:
         """Table `membership`: entity and record, as they are now."""

@@ -11,6 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from mdm.cli import app
+from mdm.pipeline.workspace import workspace
+from mdm.registries.attributes import load_attributes
 from mdm.settings import Settings
 from tests.integration.job import copied
 
@@ -161,6 +163,68 @@ def test_rows_of_an_own_registry_are_repaired_and_replayed_or_dismissed(office, 
     assert "not open" in mdm("quarantine", "dismiss", left["quarantine_id"], status=4, **office).output
     assert "empty" in mdm("quarantine", "list", **office).output
     assert "sound" in mdm("verify", **office).output
+
+
+def test_a_file_that_is_cut_stops_itself_and_not_the_others(office, tmp_path):
+    (tmp_path / "good.csv").write_text(ROWS.replace("1;Lê Thị Nụ", "7;Lê Thị Hoa"), encoding="utf-8")
+    (tmp_path / "cut.csv").write_text(ROWS[: ROWS.index("1980")], encoding="utf-8")
+    result = mdm(
+        "ingest", "--registry", "my_office", tmp_path / "cut.csv", tmp_path / "good.csv", status=4, **office
+    )
+    assert "cut.csv" in result.output
+    told = json.loads(
+        mdm(
+            "ingest",
+            "--registry",
+            "my_office",
+            tmp_path / "cut.csv",
+            tmp_path / "good.csv",
+            "--json",
+            status=4,
+            **office,
+        ).stdout
+    )
+    assert told["already_landed"] == ["good.csv"]
+    assert [failed["file"] for failed in told["failed"]] == ["cut.csv"]
+    assert "sound" in mdm("verify", **office).output
+
+
+def test_a_list_of_re_established_numbers_joins_the_old_number_to_the_new(office, tmp_path):
+    path = tmp_path / "configs" / "registries" / "my_office.yaml"
+    path.write_text(
+        OFFICE
+        + """  - name: changed_numbers
+    files: ["*.txt"]
+    format: csv
+    delimiter: ";"
+    records:
+      - kind: renumbering
+        columns: {attribute: personal_id, old: Cũ, new: Mới, date: {column: Ngày, formats: ["%d/%m/%Y"]}}
+""",
+        encoding="utf-8",
+    )
+    given = "".join(
+        f"{n};Phạm Thị {name} {n};0{n % 9 + 1}/0{n % 7 + 1}/19{60 + n % 30};\n"
+        for n, name in enumerate(["Na", "Mơ"] * 30, 10)
+    )
+    given += "701;Đỗ Quang Trường;05/06/1971;001071000001\n702;Đỗ Trường;1971;001071999999\n"
+    (tmp_path / "given.csv").write_text(ROWS.split("\n", maxsplit=1)[0] + "\n" + given, encoding="utf-8")
+    (tmp_path / "changed.txt").write_text(
+        "Cũ;Mới;Ngày\n001071000001;001071999999;01/02/2020\n", encoding="utf-8"
+    )
+    mdm("ingest", "--registry", "my_office", tmp_path / "given.csv", **office)
+    settings = Settings(store=office["MDM_STORE"], configs=office["MDM_CONFIGS"])
+
+    def numbers_of(local_id):
+        with workspace(settings, "look") as work:
+            work.load_records("person", load_attributes(settings.attributes_file))
+            work.make_features("person", ["personal_ids"], load_attributes(settings.attributes_file))
+            sql = "SELECT personal_ids FROM person JOIN person_record ON record = record_id WHERE full_name LIKE ?"
+            return work.connection.execute(sql, [local_id]).fetchall()[0][0]
+
+    assert numbers_of("Đỗ Trường") == ["001071999999"]
+    mdm("ingest", "--registry", "my_office", tmp_path / "changed.txt", **office)
+    assert numbers_of("Đỗ Trường") == ["001071999999", "001071000001"]
 
 
 def test_an_own_registry_runs_to_golden_records_and_temporary_numbers(office, tmp_path):
