@@ -81,7 +81,9 @@ def measure(folder: Path, people: int, arguments: argparse.Namespace) -> dict[st
                 if path.is_file():
                     path.unlink()
     quality = step("evaluate", files, folder / f"store-{people}-{arguments.rounds - 1}.db")
-    return {"people": people, **rounds, "quality": quality}
+    found = {"people": people, **rounds, "quality": quality}
+    show_size(found, arguments.profile)
+    return found
 
 
 def step(name: str, *arguments: Any) -> dict[str, Any]:
@@ -154,27 +156,27 @@ def _median(rounds: list[dict[str, Any]], name: str) -> float:
 
 
 def show(report: dict[str, Any]) -> None:
-    for size in report["sizes"]:
-        print(
-            f"\n{size['people']:,} people, {size['job'][0]['records']:,} records, profile {report['profile']}"
-        )
-        for number, (job, splink) in enumerate(zip(size["job"], size["splink"], strict=True), start=1):
-            print(f"  round {number}")
-            for name, seconds in job["steps"].items():
-                print(
-                    f"    {name:<12}{seconds:>9.1f} s {job['records'] / seconds if seconds else 0:>12,.0f} records/s"
-                )
-            print(
-                f"    {'whole job':<12}{job['seconds']:>9.1f} s {job['records'] / job['seconds']:>12,.0f} records/s, peak {job['peak_gb']} GB"
-            )
-            print(
-                f"    plain Splink{splink['seconds']:>9.1f} s {splink['records'] / splink['seconds']:>12,.0f} records/s, peak {splink['peak_gb']} GB  {splink['steps']}"
-            )
-            print(f"    ratio       {job['seconds'] / splink['seconds']:>9.2f}")
-        quality = size["quality"]
-        print(f"  precision {quality['precision']:.5f}, recall {quality['recall']:.5f}")
     if "growth" in report:
         print(f"\ngrowth exponents: time {report['growth']['seconds']}, memory {report['growth']['peak_gb']}")
+
+
+def show_size(size: dict[str, Any], profile: str) -> None:
+    print(f"\n{size['people']:,} people, {size['job'][0]['records']:,} records, profile {profile}")
+    for number, (job, splink) in enumerate(zip(size["job"], size["splink"], strict=True), start=1):
+        print(f"  round {number}")
+        for name, seconds in job["steps"].items():
+            print(
+                f"    {name:<12}{seconds:>9.1f} s {job['records'] / seconds if seconds else 0:>12,.0f} records/s"
+            )
+        print(
+            f"    {'whole job':<12}{job['seconds']:>9.1f} s {job['records'] / job['seconds']:>12,.0f} records/s, peak {job['peak_gb']} GB"
+        )
+        print(
+            f"    plain Splink{splink['seconds']:>9.1f} s {splink['records'] / splink['seconds']:>12,.0f} records/s, peak {splink['peak_gb']} GB  {splink['steps']}"
+        )
+        print(f"    ratio       {job['seconds'] / splink['seconds']:>9.2f}")
+    quality = size["quality"]
+    print(f"  precision {quality['precision']:.5f}, recall {quality['recall']:.5f}")
 
 
 if __name__ == "__main__":
