@@ -7,7 +7,7 @@ SHA-256(0x00 || body). Bulk events are built column by column and give the same 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +95,6 @@ class Stamp:
     actor: str
     reason: str = ""
     run: str | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 def seal(events: Events, *, first_seq: int, stamp: Stamp) -> pa.Table:

@@ -150,24 +150,22 @@ class Ingest:
     def _take(self, jobs: list[FileJob]) -> None:
         """A fault in a file stops that file and not the others."""
         with self.progress.task("ingest", total=sum(job.size for job in jobs)) as task:
+            declared = {
+                code: declaration_hash(self.registries[code]) for code in {job.registry for job in jobs}
+            }
             waiting = []
-            for job in jobs:
-                landed = LandedFile(
-                    job.registry,
-                    job.name,
-                    _sha256(job.path),
-                    declaration_hash(self.registries[job.registry]),
-                    job.delivered_on,
-                )
-                with bulk(self.settings) as store:
-                    done = already_landed(store, landed)
-                if done:
-                    self.report.files.append(
-                        IngestedFile(job.registry, job.name, LandingCounts(), already=True)
+            with bulk(self.settings) as store:
+                for job in jobs:
+                    landed = LandedFile(
+                        job.registry, job.name, _sha256(job.path), declared[job.registry], job.delivered_on
                     )
-                    task.advance(job.size)
-                else:
-                    waiting.append((job, landed))
+                    if already_landed(store, landed):
+                        self.report.files.append(
+                            IngestedFile(job.registry, job.name, LandingCounts(), already=True)
+                        )
+                        task.advance(job.size)
+                    else:
+                        waiting.append((job, landed))
             prepared = prepare_files(self.settings, [job for job, _ in waiting])
             for (job, landed), chunks in zip(waiting, prepared, strict=True):
                 task.describe(f"ingest: {self.registries[job.registry].name.vi}, {job.name}")
