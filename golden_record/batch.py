@@ -58,7 +58,8 @@ def survive_all(
     overrides: str | None = None,
     records_at_once: int = 1_000_000,
 ) -> int:
-    """Writes the table `into` (entity, "values", provenance; both canonical JSON) and returns its number of rows.
+    """Writes the table `into` (entity, "values", provenance, hash; the middle two canonical JSON, the last as `golden_hash`) and
+    returns its number of rows.
 
     Args:
         connection: where the tables are; temporary tables of its own are dropped at the end.
@@ -91,7 +92,9 @@ def survive_all(
     _check_groups(statements)
     # Uncompressed, for what is read once and dropped: in a file, compressing costs as much as all other writing.
     text = "VARCHAR USING COMPRESSION uncompressed"
-    connection.execute(f'CREATE OR REPLACE TABLE {into} (entity BIGINT, "values" {text}, provenance {text})')
+    connection.execute(
+        f'CREATE OR REPLACE TABLE {into} (entity BIGINT, "values" {text}, provenance {text}, hash VARCHAR)'
+    )
     connection.execute(_sorted(contributions, registries=registries, types=types))
     for start, end in _ranges(connection, size=records_at_once):
         connection.execute(_agree(statements, start=start, end=end))
@@ -229,10 +232,13 @@ def _assemble(statements: list[SubjectSql], *, into: str) -> str:
     joins = " ".join(f"LEFT JOIN {statement.decided} USING (entity)" for statement in statements)
     return f"""
         INSERT INTO {into}
-        SELECT entity,
-            concat('{{', concat_ws(',', {", ".join(values[name] for name in sorted(values))}), '}}'),
-            concat('{{', concat_ws(',', {", ".join(entries[name] for name in sorted(entries))}), '}}')
-        FROM golden_agreed {joins}"""
+        SELECT entity, said, told, sha256(said || chr(10) || told)
+        FROM (
+            SELECT entity,
+                concat('{{', concat_ws(',', {", ".join(values[name] for name in sorted(values))}), '}}') AS said,
+                concat('{{', concat_ws(',', {", ".join(entries[name] for name in sorted(entries))}), '}}') AS told
+            FROM golden_agreed {joins}
+        )"""
 
 
 def _drop(connection: duckdb.DuckDBPyConnection, *, statements: list[SubjectSql]) -> None:

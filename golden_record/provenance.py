@@ -152,5 +152,5 @@ class Golden:
 
 
 def golden_hash(golden: Golden) -> str:
-    """SHA-256 of values and provenance; in DuckDB sha256("values" || chr(10) || provenance)."""
+    """SHA-256 of values and provenance; the column `hash` of `survive_all`."""
     return hashlib.sha256(golden.values_json() + b"\n" + golden.provenance_json()).hexdigest()

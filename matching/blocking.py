@@ -63,14 +63,13 @@ def _keys_sql(rule: BlockingRule, position: int, records: str, types: Mapping[st
     lists = [column for column in rule.columns if types[column].endswith("[]")]
     source = records
     if lists:
-        exploded = ", ".join(f'UNNEST("{c}") AS "{c}"' for c in lists)
+        exploded = ", ".join(f'UNNEST(list_distinct("{c}")) AS "{c}"' for c in lists)
         plain = "".join(f', "{c}"' for c in rule.columns if c not in lists)
         source = f"(SELECT record_id{plain}, {exploded} FROM {records})"
     present = " AND ".join(f'"{c}" IS NOT NULL' for c in rule.columns)
     parts = ", ".join(f'"{c}"' for c in rule.columns)
-    distinct = "DISTINCT " if lists else ""
     return (
-        f"SELECT {distinct}{position} AS rule, md5_number_lower(concat_ws(chr(31), '{rule.name}', {parts})) AS key, record_id"
+        f"SELECT {position} AS rule, md5_number_lower(concat_ws(chr(31), '{rule.name}', {parts})) AS key, record_id"
         f" FROM {source} WHERE {present}"
     )
 

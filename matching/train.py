@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     Probabilities = NDArray[np.float64]
 
 _PAIRS_AT_ONCE = 1_000_000
+# random pairs come from so many records: they have ten thousand times more pairs than are drawn
+_RECORDS_DRAWN = 200_000
 _LEAST_U = 1e-7
 _LEAST_PAIRS = 100
 _LARGEST_BLOCK = 200
@@ -97,18 +99,22 @@ def _random_shares(
 ) -> dict[str, Probabilities]:
     """For each comparison the share of random pairs at each level, among those in which nothing is missing.
 
-    Pairs are drawn by hashing their number, so the same records give the same shares. A comparison whose levels all have a declared u is
+    Records and pairs are drawn by hashing their numbers, so the same records give the same shares. A comparison whose levels all have a declared u is
     not sampled: chance agreement of numbers is too rare to be seen.
     """
     sampled = [c for c in model.comparisons if any(level.u is None for level in c.levels[:-1])]
     counts = {c.name: np.zeros(len(c.levels)) for c in model.comparisons}
     columns = sorted({column for c in sampled for column in c.columns})
     packed = "".join(f', "{c}"' for c in columns)
+    pairs, seed = int(model.training.random_pairs), model.training.seed
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE drawn AS SELECT row_number() OVER (ORDER BY record_id) - 1 AS place{packed} FROM {records}"
+        f"""
+        CREATE OR REPLACE TEMP TABLE drawn AS
+        WITH chosen AS (SELECT record_id FROM {records} ORDER BY hash(record_id, {seed}), record_id LIMIT {_RECORDS_DRAWN})
+        SELECT row_number() OVER (ORDER BY record_id) - 1 AS place{packed} FROM {records} SEMI JOIN chosen USING (record_id)
+        """
     )
     total = connection.execute("SELECT COUNT(*) FROM drawn").fetchall()[0][0]
-    pairs, seed = int(model.training.random_pairs), model.training.seed
     for start in range(0, pairs, _PAIRS_AT_ONCE):
         connection.execute(
             f"""
@@ -151,10 +157,13 @@ def _session(
     rows = connection.execute(
         f"""
         WITH keyed AS (
-            SELECT record_id, hash({key}) AS block{"".join(f', "{c}"' for c in used)} FROM {records} WHERE {present}
-            QUALIFY COUNT(*) OVER (PARTITION BY block) BETWEEN 2 AND {_LARGEST_BLOCK}
+            SELECT record_id, hash({key}) AS block FROM {records} WHERE {present} AND block % 1000000 < {kept * 1_000_000}
         ),
-        chosen AS (SELECT * FROM keyed WHERE block % 1000000 < {kept * 1_000_000}),
+        usable AS (SELECT block FROM keyed GROUP BY block HAVING COUNT(*) BETWEEN 2 AND {_LARGEST_BLOCK}),
+        chosen AS (
+            SELECT record_id, block{"".join(f', "{c}"' for c in used)}
+            FROM (FROM keyed SEMI JOIN usable USING (block)) JOIN {records} USING (record_id)
+        ),
         side AS (
             SELECT {_sides(used)} FROM chosen AS l JOIN chosen AS r ON l.block = r.block AND l.record_id < r.record_id
         ),

@@ -57,9 +57,9 @@ def _write_changes(context: Context, store: Bulk) -> tuple[int, int]:
     connection.execute(
         """
         CREATE OR REPLACE TABLE golden_changed AS
-        SELECT n.entity, n."values", n.provenance, sha256(n."values" || chr(10) || n.provenance) AS hash, s.golden_id AS former
+        SELECT n.entity, n.hash, s.golden_id AS former
         FROM golden_now AS n LEFT JOIN standing AS s ON s.entity_key = n.entity
-        WHERE s.hash IS NULL OR s.hash <> sha256(n."values" || chr(10) || n.provenance)
+        WHERE s.hash IS DISTINCT FROM n.hash
         """
     )
     # an entity that lost its last active record has no golden record any more
@@ -107,7 +107,7 @@ def _write_changes(context: Context, store: Bulk) -> tuple[int, int]:
             f"""
             SELECT {first} - 1 + row_number() OVER (ORDER BY entity) AS golden_id, entity AS entity_key, CAST({seq} AS BIGINT) AS from_event,
                 "values", provenance, hash, '{context.policy.hash}' AS policy
-            FROM golden_changed ORDER BY entity
+            FROM golden_now SEMI JOIN golden_changed USING (entity) ORDER BY entity
             """
         ).to_arrow_table(),
     )

@@ -14,7 +14,7 @@ from mdm.pipeline.steps import PERSON, Context, StepResult
 if TYPE_CHECKING:
     from mdm.store.engine import Bulk
 
-_PEOPLE = pa.schema([("entity_key", pa.int64()), ("entity_id", pa.string()), ("anchored", pa.int64())])
+_PEOPLE = pa.schema([("entity_key", pa.int64()), ("entity_id", pa.string())])
 _NUMBERS = pa.schema(
     [("entity_key", pa.int64()), ("number", pa.string()), ("kind", pa.string()), ("state", pa.string())]
 )
@@ -39,18 +39,9 @@ def number_step(context: Context, store: Bulk) -> StepResult:
 
 
 def _load_people(context: Context, store: Bulk, anchors: list[str]) -> None:
-    """Table person_number: every active person, whether anchored, day of death, and the live numbers."""
-    listed = ", ".join(f"'{code}'" for code in anchors) or "''"
+    """View person_number: every active person, whether anchored, day of death, and the live numbers (table number_now)."""
     people = store.read(
-        f"""
-        SELECT e.entity_key, e.entity_id, MAX(CASE WHEN r.registry IN ({listed}) THEN 1 ELSE 0 END)
-        FROM entity AS e
-        JOIN membership AS m ON m.entity_key = e.entity_key AND m.until_event IS NULL
-        JOIN record AS r ON r.record_id = m.record_id AND r.status = 'active'
-        WHERE e.status = 'active' AND e.kind = '{PERSON}'
-        GROUP BY e.entity_key, e.entity_id
-        """,
-        _PEOPLE,
+        f"SELECT entity_key, entity_id FROM entity WHERE status = 'active' AND kind = '{PERSON}'", _PEOPLE
     )
     goldens = store.read(
         """SELECT entity_key, "values" FROM golden WHERE until_event IS NULL AND "values" LIKE '%"death_date"%'""",
@@ -59,19 +50,25 @@ def _load_people(context: Context, store: Bulk, anchors: list[str]) -> None:
     numbers = store.read(
         "SELECT entity_key, number, kind, state FROM ssn WHERE state <> 'superseded'", _NUMBERS
     )
-    connection = context.workspace.connection
+    connection, records = context.workspace.connection, context.record_table()
+    context.workspace.load_memberships()
     for name, rows in (("people", people), ("goldens", goldens), ("numbers", numbers)):
         connection.register(name, rows)
     connection.execute(
-        """
-        CREATE OR REPLACE TABLE person_number AS
-        SELECT p.entity_key, p.entity_id, p.anchored = 1 AS anchored, g."values" ->> '$.death_date' AS died_on,
-            s.number AS ssn, s.state AS ssn_state, t.number AS temporary
-        FROM people AS p
-        LEFT JOIN goldens AS g USING (entity_key)
-        LEFT JOIN (SELECT * FROM numbers WHERE kind = 'ssn' AND state <> 'cancelled') AS s USING (entity_key)
-        LEFT JOIN (SELECT * FROM numbers WHERE kind = 'temporary' AND state <> 'cancelled') AS t USING (entity_key)
-        ORDER BY p.entity_key
+        f"""
+        CREATE OR REPLACE TABLE number_now AS SELECT * FROM numbers WHERE state <> 'cancelled';
+        CREATE OR REPLACE TABLE anchored_person AS
+        WITH member AS (
+            SELECT entity AS entity_key, bool_or(list_contains({anchors!r}::VARCHAR[], registry)) AS anchored
+            FROM membership JOIN {records} USING (record) GROUP BY entity
+        )
+        SELECT p.entity_key, p.entity_id, m.anchored, g."values" ->> '$.death_date' AS died_on
+        FROM people AS p JOIN member AS m USING (entity_key) LEFT JOIN goldens AS g USING (entity_key);
+        CREATE OR REPLACE VIEW person_number AS
+        SELECT p.*, s.number AS ssn, s.state AS ssn_state, t.number AS temporary
+        FROM anchored_person AS p
+        LEFT JOIN (FROM number_now WHERE kind = 'ssn') AS s USING (entity_key)
+        LEFT JOIN (FROM number_now WHERE kind = 'temporary') AS t USING (entity_key)
         """
     )
     for name in ("people", "goldens", "numbers"):
@@ -127,15 +124,8 @@ def _issue(context: Context, store: Bulk, kind: NumberKind) -> int:
         }
     )
     store.append("ssn", rows)
-    column = "ssn" if kind is NumberKind.SSN else "temporary"
     connection.register("issued", rows)
-    connection.execute(
-        f"UPDATE person_number SET {column} = i.number FROM issued AS i WHERE person_number.entity_key = i.entity_key"
-    )
-    if kind is NumberKind.SSN:
-        connection.execute(
-            "UPDATE person_number SET ssn_state = 'active' FROM issued AS i WHERE person_number.entity_key = i.entity_key"
-        )
+    connection.execute("INSERT INTO number_now BY NAME SELECT entity_key, number, kind, state FROM issued")
     connection.unregister("issued")
     return count
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -145,12 +146,18 @@ class Workspace:
         return int(self.connection.execute(f"SELECT COUNT(*) FROM {table}").fetchall()[0][0])
 
     def _in_ranges(self, query: str, key: str, schema: pa.Schema) -> Iterator[pa.Table]:
-        with bulk(self.settings) as store:
+        """One range is read from the store while the caller works on the one before."""
+        with bulk(self.settings) as store, ThreadPoolExecutor(1) as ahead:
             last = store.scalar("SELECT COALESCE(MAX(record_id), 0) FROM record")
-            for start in range(0, last + 1, _RECORDS_AT_ONCE):
-                yield store.read(
-                    f"{query} AND {key} >= {start} AND {key} < {start + _RECORDS_AT_ONCE}", schema
-                )
+            queries = [
+                f"{query} AND {key} >= {start} AND {key} < {start + _RECORDS_AT_ONCE}"
+                for start in range(0, last + 1, _RECORDS_AT_ONCE)
+            ]
+            reading = ahead.submit(store.read, queries[0], schema)
+            for following in queries[1:]:
+                rows, reading = reading.result(), ahead.submit(store.read, following, schema)
+                yield rows
+            yield reading.result()
 
 
 @contextmanager
@@ -158,10 +165,9 @@ def workspace(settings: Settings, run_id: str) -> Iterator[Workspace]:
     """The folder stays after an error, so that the run can be resumed; `discard` removes it."""
     folder = settings.work_folder / run_id
     folder.mkdir(parents=True, exist_ok=True)
-    # in a file, so that tables are compressed and may leave memory; what a run needs to go on is in Parquet beside it
-    database = folder / "work.duckdb"
-    database.unlink(missing_ok=True)
-    connection = duckdb.connect(str(database))
+    connection = duckdb.connect()
+    # compressed, and above the limit on disk; what a run needs to go on is in Parquet beside it
+    connection.execute("ATTACH ':memory:' AS work (COMPRESS); USE work")
     connection.execute(f"SET memory_limit = '{settings.memory_limit}'")
     connection.execute(f"SET threads = {settings.threads or os.cpu_count() or 1}")
     connection.execute(f"SET temp_directory = '{folder / 'spill'}'")
@@ -170,7 +176,6 @@ def workspace(settings: Settings, run_id: str) -> Iterator[Workspace]:
         yield Workspace(connection, folder, settings)
     finally:
         connection.close()
-        database.unlink(missing_ok=True)
 
 
 def discard(settings: Settings, run_id: str) -> None:

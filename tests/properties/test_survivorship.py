@@ -235,9 +235,7 @@ def in_duckdb(policy, *, people, trust, as_of, overrides, records_at_once):
             into="golden",
             records_at_once=records_at_once,
         )
-        rows = connection.execute(
-            'SELECT entity, "values", provenance, sha256("values" || chr(10) || provenance) FROM golden'
-        ).fetchall()
+        rows = connection.execute('SELECT entity, "values", provenance, hash FROM golden').fetchall()
     return {entity: told for entity, *told in rows}
 
 
