@@ -124,6 +124,7 @@ def _without_time(text: str) -> tuple[str, bool]:
     return text[: found.start()], in_utc and found["time"].startswith("17:00")
 
 
+@lru_cache(1 << 16)  # a file has few days, in many chunks and columns
 def _read(text: str, formats: tuple[str, ...], latest: dt.date) -> _Parts | Parsed:
     """The first reading that makes sense; else the first that has the right shape, to be judged by its faults."""
     plain = _UNKNOWN_PART.sub("0", _WORDS.sub(" ", text)).strip(" /.,-")

@@ -247,9 +247,23 @@ def _from_legacy(text: str) -> str | None:
         return None
     if all(standard_syllable(word.lower()) for word in text.translate(_APOSTROPHES).split()):
         return None
+    words = text.split()
+    if len(words) < 2:
+        return None
     for encoding in LEGACY_ENCODINGS:
-        words = decode_legacy(text, encoding).split()
-        syllables = [standard_syllable(word.lower()) for word in words]
-        if len(words) > 1 and all(syllables) and syllables[0] in surnames():
-            return " ".join(words)
+        decoded: list[str] = []
+        for word in words:
+            meant, syllable = _from_legacy_word(word, encoding)
+            if syllable is None or (not decoded and syllable not in surnames()):
+                break
+            decoded.append(meant)
+        else:
+            return " ".join(decoded)
     return None
+
+
+@lru_cache(1 << 15)  # names share their words
+def _from_legacy_word(word: str, encoding: str) -> tuple[str, str | None]:
+    """The word as it was meant, and the syllable it is, if one."""
+    meant = decode_legacy(word, encoding)
+    return meant, standard_syllable(meant.lower())

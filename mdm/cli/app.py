@@ -24,21 +24,8 @@ from mdm.cli.terminal import (
     progress_bars,
 )
 from mdm.errors import InputError, VerificationError
-from mdm.pipeline.demo import run_demo
-from mdm.pipeline.evaluation import anchor_of
-from mdm.pipeline.evaluation import evaluate as evaluate_store
-from mdm.pipeline.export import Export
-from mdm.pipeline.export import export as export_file
-from mdm.pipeline.ingest import Ingest
+from mdm.pipeline import Export
 from mdm.pipeline.progress import share_of
-from mdm.pipeline.run import run as run_batch
-from mdm.pipeline.verify import verify as verify_store
-from mdm.registries.attributes import load_attributes
-from mdm.registries.declaration import load_registries
-from mdm.simulation.settings import load_simulation_settings
-from mdm.simulation.simulate import simulate as simulate_files
-from mdm.store.keys import make_key
-from mdm.store.schema import create, require
 
 app = typer.Typer(
     name="mdm",
@@ -62,6 +49,9 @@ SeedOption = Annotated[
 @app.command()
 def init(*, store: StoreOption = None) -> None:
     """Create the store (or bring its schema up to date) and the secret key of the SSN numbers."""
+    from mdm.store.keys import make_key
+    from mdm.store.schema import create
+
     with plain_errors():
         settings = load_settings(store)
         new = create(settings)
@@ -92,6 +82,9 @@ def simulate(
     as_json: JsonOption = False,
 ) -> None:
     """Simulate a population and the files that every registry would send of it."""
+    from mdm.simulation.settings import load_simulation_settings
+    from mdm.simulation.simulate import simulate as simulate_files
+
     with plain_errors():
         settings = load_simulation_settings(config or load_settings().configs / "simulation.yaml")
         if profile is not None:
@@ -136,6 +129,9 @@ def ingest(
     as_json: JsonOption = False,
 ) -> None:
     """Read files of the registries into the store. What cannot be accepted goes to quarantine with a reason."""
+    from mdm.pipeline.ingest import Ingest
+    from mdm.store.schema import require
+
     with plain_errors():
         settings = load_settings(store)
         require(settings)
@@ -177,6 +173,9 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Match, cluster, reconcile, compute golden records and issue numbers. A run that was stopped goes on where it was."""
+    from mdm.pipeline.run import run as run_batch
+    from mdm.store.schema import require
+
     with plain_errors():
         settings = load_settings(store)
         require(settings)
@@ -204,6 +203,11 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Compare the store's people with the truth of a simulation."""
+    from mdm.pipeline.evaluation import anchor_of
+    from mdm.pipeline.evaluation import evaluate as evaluate_store
+    from mdm.registries.declaration import load_registries
+    from mdm.store.schema import require
+
     with plain_errors():
         settings = load_settings(store)
         require(settings)
@@ -229,6 +233,8 @@ def demo(
     ] = "default",
 ) -> None:
     """The whole job on simulated registries: simulate, ingest, match, cluster, golden records, numbers, evaluation, report."""
+    from mdm.pipeline.demo import run_demo
+
     with plain_errors():
         with progress_bars() as bars:
             result = run_demo(people=people, seed=seed, folder=out_folder, profile=profile, progress=bars)
@@ -247,6 +253,11 @@ def export(
     store: StoreOption = None,
 ) -> None:
     """Write canonical IDs (crosswalk), golden records, households or quarantined rows to a file."""
+    from mdm.pipeline.export import export as export_file
+    from mdm.registries.attributes import load_attributes
+    from mdm.registries.declaration import load_registries
+    from mdm.store.schema import require
+
     with plain_errors():
         settings = load_settings(store)
         require(settings)
@@ -268,6 +279,9 @@ def export(
 @app.command()
 def verify(*, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Prove that the store is what its events say; the first thing that is wrong is named."""
+    from mdm.pipeline.verify import verify as verify_store
+    from mdm.store.schema import require
+
     with plain_errors():
         settings = load_settings(store)
         require(settings)

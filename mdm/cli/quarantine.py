@@ -9,8 +9,6 @@ import typer
 
 from mdm.cli import show
 from mdm.cli.terminal import JsonOption, StoreOption, load_settings, out, plain_errors, print_json
-from mdm.pipeline.replay import dismiss, open_rows, replay
-from mdm.store.schema import require
 
 quarantine_commands = typer.Typer(
     help="Rows that could not be accepted: list, repair and replay, dismiss.", no_args_is_help=True
@@ -26,6 +24,9 @@ def list_rows(
     as_json: JsonOption = False,
 ) -> None:
     """Show open rows: number, file, row, reason. `mdm export quarantine` writes them with their raw text."""
+    from mdm.pipeline.replay import open_rows
+    from mdm.store.schema import require
+
     with plain_errors():
         settings = load_settings(store)
         require(settings)
@@ -49,6 +50,9 @@ def replay_rows(
     as_json: JsonOption = False,
 ) -> None:
     """Send repaired rows through the same mapping and validation again. Accepted ones leave the quarantine."""
+    from mdm.pipeline.replay import replay
+    from mdm.store.schema import require
+
     with plain_errors():
         settings = load_settings(store)
         require(settings)
@@ -64,6 +68,9 @@ def dismiss_row(
     quarantine_id: Annotated[int, typer.Argument(help="Number of the row.")], *, store: StoreOption = None
 ) -> None:
     """Close a row that needs no repair. It is kept."""
+    from mdm.pipeline.replay import dismiss
+    from mdm.store.schema import require
+
     with plain_errors():
         settings = load_settings(store)
         require(settings)

@@ -7,14 +7,9 @@ from typing import Annotated
 
 import typer
 
-from matching.standardise.units import default_units
 from mdm.cli import show
 from mdm.cli.terminal import JsonOption, confirm_overwrite, load_settings, out, plain_errors, print_json
 from mdm.errors import InputError
-from mdm.registries.attributes import load_attributes
-from mdm.registries.check import check as check_file
-from mdm.registries.declaration import load_registries, load_registry, parse_registry, write_json_schema
-from mdm.registries.proposal import propose
 
 registry_commands = typer.Typer(
     help="The component registries: list, check a file, propose a new declaration.", no_args_is_help=True
@@ -24,6 +19,8 @@ registry_commands = typer.Typer(
 @registry_commands.command("list")
 def list_registries(*, as_json: JsonOption = False) -> None:
     """Show the declared registries."""
+    from mdm.registries.declaration import load_registries
+
     with plain_errors():
         registries = load_registries(load_settings().registries_folder)
         if as_json:
@@ -47,6 +44,11 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Show what would be accepted from a file, and why rows would not. Nothing is stored."""
+    from matching.standardise.units import default_units
+    from mdm.registries.attributes import load_attributes
+    from mdm.registries.check import check as check_file
+    from mdm.registries.declaration import load_registries, load_registry
+
     with plain_errors():
         settings = load_settings()
         attributes = load_attributes(settings.attributes_file)
@@ -81,6 +83,10 @@ def new(
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
 ) -> None:
     """Propose a declaration from a sample file; look through it, then `mdm registry check`."""
+    from mdm.registries.attributes import load_attributes
+    from mdm.registries.declaration import parse_registry
+    from mdm.registries.proposal import propose
+
     with plain_errors():
         settings = load_settings()
         if not file.is_file():
@@ -99,6 +105,8 @@ def new(
 @registry_commands.command("schema")
 def schema() -> None:
     """Write the JSON Schema of declarations, by which an editor completes them."""
+    from mdm.registries.declaration import write_json_schema
+
     with plain_errors():
         path = load_settings().registries_folder / "schema.json"
         write_json_schema(path)

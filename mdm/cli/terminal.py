@@ -20,9 +20,6 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from golden_record.policy import PolicyError
-from matching.model import ModelError
-from matching.train import TrainingError
 from mdm.errors import ConfigurationError, InputError, MdmError
 from mdm.settings import Settings
 
@@ -67,13 +64,24 @@ def plain_errors() -> Iterator[None]:
         yield
     except MdmError as error:
         fail(error)
-    except (PolicyError, ModelError) as error:
-        fail(ConfigurationError(str(error)))
-    except TrainingError as error:
-        fail(InputError(str(error)))
+    except ValueError as error:
+        fail(_told_by_a_library(error))
     except KeyboardInterrupt:
         err.print("\nStopped. What was finished is kept; the same command goes on from there.")
         raise typer.Exit(130) from None
+
+
+def _told_by_a_library(error: ValueError) -> MdmError:
+    """The rooms below know no MdmError; what they say to the user is one here. Any other error is a fault of ours."""
+    from golden_record.policy import PolicyError
+    from matching.model import ModelError
+    from matching.train import TrainingError
+
+    if isinstance(error, (PolicyError, ModelError)):
+        return ConfigurationError(str(error))
+    if isinstance(error, TrainingError):
+        return InputError(str(error))
+    raise error
 
 
 def fail(error: MdmError) -> None:

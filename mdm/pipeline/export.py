@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
@@ -14,12 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from mdm.pipeline import Export
     from mdm.registries.attributes import Attribute, Attributes
     from mdm.registries.declaration import RegistryDeclaration
     from mdm.settings import Settings
     from mdm.store.engine import Bulk
-
-Export = Literal["crosswalk", "golden", "households", "quarantine"]
 
 # the number by which a person is known now: the SSN, else the temporary number
 _LIVE_NUMBER = """
