@@ -147,7 +147,21 @@ edge = Table(
     Column("record_r", BigInteger, primary_key=True, autoincrement=False),
     Column("weight", Double, nullable=False),
     _text("model"),
-    comment="a scored pair at or above the keep threshold; record_l < record_r; weight in bits",
+    _int("from_event"),
+    Index("ix_edge_record_r", "record_r"),
+    comment="a scored pair at or above the keep threshold; record_l < record_r; weight in bits; from the event that tells of the scoring",
+)
+
+edge_past = Table(
+    "edge_past",
+    metadata,
+    Column("record_l", BigInteger, primary_key=True, autoincrement=False),
+    Column("record_r", BigInteger, primary_key=True, autoincrement=False),
+    Column("from_event", BigInteger, primary_key=True, autoincrement=False),
+    Column("weight", Double, nullable=False),
+    _text("model"),
+    _int("until_event"),
+    comment="an edge that was scored anew: what it was before",
 )
 
 entity = Table(
@@ -162,6 +176,18 @@ entity = Table(
     _int("formed_event"),
     _int("changed_event"),
     comment="a person or household; status active, superseded or retired; entity_id is a UUIDv7 given once",
+)
+
+entity_past = Table(
+    "entity_past",
+    metadata,
+    Column("entity_key", BigInteger, primary_key=True, autoincrement=False),
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    _text("status"),
+    _int("superseded_by", nullable=True),
+    _int("from_event"),
+    _int("until_event"),
+    comment="an entity as it was before a change",
 )
 
 membership = Table(
@@ -194,6 +220,7 @@ golden = Table(
     _text("provenance"),
     _text("hash"),
     _text("policy"),
+    _text("as_of"),
     Index(
         "uq_golden_active_entity_key",
         "entity_key",
@@ -201,7 +228,22 @@ golden = Table(
         sqlite_where=text("until_event IS NULL"),
         postgresql_where=text("until_event IS NULL"),
     ),
-    comment="the golden record of an entity from one event until another",
+    Index("ix_golden_entity_key", "entity_key"),
+    comment="the golden record of an entity from one event until another; as_of is the day from which ages were counted",
+)
+
+alias = Table(
+    "alias",
+    metadata,
+    _key("alias_id"),
+    _text("scheme"),
+    _text("value"),
+    _int("entity_key"),
+    _int("from_event"),
+    _int("until_event", nullable=True),
+    Index("ix_alias_value", "value"),
+    Index("ix_alias_entity_key", "entity_key"),
+    comment="a number by which a person is known (personal ID, CMND, BHXH, health card, tax code) from one event until another",
 )
 
 ssn = Table(
@@ -213,11 +255,26 @@ ssn = Table(
     _int("entity_key"),
     _text("state"),
     Column("superseded_by", Text, nullable=True),
+    _text("reason"),
     _int("issued_event"),
     _int("changed_event"),
     Index("uq_ssn_kind_sequence", "kind", "sequence", unique=True),
     Index("ix_ssn_entity_key", "entity_key"),
     comment="a number (ssn or temporary) and its state; issued to one person, never deleted, never reused",
+)
+
+ssn_past = Table(
+    "ssn_past",
+    metadata,
+    Column("number", Text, primary_key=True),
+    Column("from_event", BigInteger, primary_key=True, autoincrement=False),
+    _int("entity_key"),
+    _text("state"),
+    Column("superseded_by", Text, nullable=True),
+    _text("reason"),
+    _int("until_event"),
+    Index("ix_ssn_past_entity_key", "entity_key"),
+    comment="a number's holder and state before a change",
 )
 
 event = Table(
@@ -234,6 +291,79 @@ event = Table(
     comment="one change: body is its canonical JSON, leaf its RFC 6962 leaf hash; append-only",
 )
 
+event_entity = Table(
+    "event_entity",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("entity_key", BigInteger, primary_key=True, autoincrement=False),
+    Index("ix_event_entity_entity_key", "entity_key"),
+    comment="an entity that an event affects beside the one it names; with event and golden, the outbox",
+)
+
+log_node = Table(
+    "log_node",
+    metadata,
+    Column("level", BigInteger, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    _text("hash"),
+    comment="the RFC 6962 hash of a complete subtree of 2^level leaves, the position-th of its level",
+)
+
+checkpoint = Table(
+    "checkpoint",
+    metadata,
+    _key("size"),
+    _text("at"),
+    _text("root"),
+    _text("note"),
+    comment="a signed statement of the root hash of the first `size` events",
+)
+
+decision = Table(
+    "decision",
+    metadata,
+    _key("decision_id"),
+    _text("kind"),
+    _int("record_l"),
+    _int("record_r"),
+    _text("author"),
+    _text("reason"),
+    _int("from_event"),
+    _int("until_event", nullable=True),
+    Index(
+        "uq_decision_standing_pair",
+        "record_l",
+        "record_r",
+        unique=True,
+        sqlite_where=text("until_event IS NULL"),
+        postgresql_where=text("until_event IS NULL"),
+    ),
+    Index("ix_decision_record_r", "record_r"),
+    comment="a person's word on two records, must_link or cannot_link; record_l < record_r; outlives any model",
+)
+
+approval = Table(
+    "approval",
+    metadata,
+    _key("approval_id"),
+    _text("request"),
+    _text("requested_by"),
+    _text("state"),
+    _int("from_event"),
+    _int("until_event", nullable=True),
+    comment="a change that needs a second person: the command as canonical JSON; state open, approved, refused",
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("key", Text, primary_key=True),
+    _text("request"),
+    _int("first_event"),
+    _int("last_event"),
+    comment="a request that was carried out, by the caller's key; request is the SHA-256 of its body",
+)
+
 review = Table(
     "review",
     metadata,
@@ -242,7 +372,10 @@ review = Table(
     _text("state"),
     _text("subject"),
     _text("detail"),
+    _int("version"),
     _text("raised_run", nullable=True),
+    _int("raised_event"),
+    _int("decided_event", nullable=True),
     Index("uq_review_open_subject", "subject", unique=True),
     comment="a question for a steward; subject names it canonically, so the same question is asked once",
 )
