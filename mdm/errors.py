@@ -61,6 +61,24 @@ class IdentityError(MdmError):
     exit_code = 6
 
 
+class StaleVersionError(IdentityError):
+    """The entity has changed since the decision on it was made."""
+
+    code = "identity.stale"
+
+
+class ApprovalNeededError(IdentityError):
+    """A second person must agree (four eyes)."""
+
+    code = "identity.approval"
+
+
+class RepeatedKeyError(IdentityError):
+    """An idempotency key that was used for another request."""
+
+    code = "identity.key"
+
+
 class VerificationError(MdmError):
     code = "verification"
     exit_code = 7

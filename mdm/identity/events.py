@@ -20,16 +20,29 @@ if TYPE_CHECKING:
 
 
 class EventKind(StrEnum):
+    STORE_CREATED = "store.created"
     BATCH_LANDED = "batch.landed"
     QUARANTINE_RESOLVED = "quarantine.resolved"
+    MODEL_KEPT = "model.kept"
+    EDGES_SCORED = "edges.scored"
     ENTITY_FORMED = "entity.formed"
     RECORDS_LINKED = "records.linked"
     RECORDS_DETACHED = "records.detached"
+    ENTITY_RETIRED = "entity.retired"
     ENTITY_MERGED = "entity.merged"
+    ENTITY_UNMERGED = "entity.unmerged"
     ENTITY_SPLIT = "entity.split"
     NUMBER_ISSUED = "number.issued"
     NUMBER_CHANGED = "number.changed"
     GOLDEN_COMPUTED = "golden.computed"
+    ALIASES_CHANGED = "aliases.changed"
+    DECISION_MADE = "decision.made"
+    DECISION_REVOKED = "decision.revoked"
+    REVIEWS_RAISED = "reviews.raised"
+    REVIEW_DECIDED = "review.decided"
+    APPROVAL_ASKED = "approval.asked"
+    APPROVAL_GIVEN = "approval.given"
+    RUN_FINISHED = "run.finished"
 
 
 SEALED_SCHEMA = pa.schema(
@@ -129,6 +142,33 @@ def seal(events: Events, *, first_seq: int, stamp: Stamp) -> pa.Table:
         },
         schema=SEALED_SCHEMA,
     )
+
+
+def seal_one(
+    kind: EventKind, entity: str | None, data: Mapping[str, Any], *, seq: int, stamp: Stamp
+) -> dict[str, Any]:
+    """One event as a row of SEALED_SCHEMA: the same bytes as `seal` gives."""
+    body = canonical_json(
+        {
+            "actor": stamp.actor,
+            "at": stamp.at,
+            "data": data,
+            "entity": entity,
+            "kind": kind,
+            "reason": stamp.reason,
+            "run": stamp.run,
+            "seq": seq,
+        }
+    )
+    return {
+        "seq": seq,
+        "at": stamp.at,
+        "kind": kind.value,
+        "entity": entity,
+        "run": stamp.run,
+        "body": body,
+        "leaf": leaf_hash(body),
+    }
 
 
 def leaf_hash(body: str) -> str:

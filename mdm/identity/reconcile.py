@@ -82,21 +82,34 @@ class EntityFacts:
     """Entities that hold an SSN."""
 
 
-def reconcile(proposal: Proposal, facts: EntityFacts) -> Reconciliation:
-    record, cluster, entity = proposal.record, proposal.cluster, proposal.entity
-    known = entity != NO_ENTITY
-    pair = (
-        np.unique(np.stack([cluster[known], entity[known]], axis=1), axis=0)
-        if known.any()
-        else np.empty((0, 2), np.int64)
-    )
+def tangled_entities(proposal: Proposal) -> Ids:
+    """Existing entities that the proposal would merge, split or move records between, ascending."""
+    pair = _pairs(proposal)
+    found: Ids = np.unique(pair[np.isin(pair[:, 0], _tangled_clusters(pair)), 1])
+    return found
+
+
+def _pairs(proposal: Proposal) -> Ids:
+    """Distinct pairs of cluster and existing entity."""
+    known = proposal.entity != NO_ENTITY
+    if not known.any():
+        return np.empty((0, 2), np.int64)
+    return np.unique(np.stack([proposal.cluster[known], proposal.entity[known]], axis=1), axis=0)
+
+
+def _tangled_clusters(pair: Ids) -> Ids:
     clusters, entities_of_cluster = np.unique(pair[:, 0], return_counts=True)
     entities, clusters_of_entity = np.unique(pair[:, 1], return_counts=True)
+    spread = entities[clusters_of_entity > 1]
+    return np.union1d(clusters[entities_of_cluster > 1], pair[np.isin(pair[:, 1], spread), 0])
 
-    tangled_entity = entities[clusters_of_entity > 1]
-    tangled_cluster = np.union1d(
-        clusters[entities_of_cluster > 1], pair[np.isin(pair[:, 1], tangled_entity), 0]
-    )
+
+def reconcile(proposal: Proposal, facts: EntityFacts) -> Reconciliation:
+    """`facts` are of the entities that `tangled_entities` names."""
+    record, cluster, entity = proposal.record, proposal.cluster, proposal.entity
+    known = entity != NO_ENTITY
+    pair = _pairs(proposal)
+    clusters, tangled_cluster = np.unique(pair[:, 0]), _tangled_clusters(pair)
     has_entity = np.isin(cluster, clusters)
     tangled = np.isin(cluster, tangled_cluster)
 

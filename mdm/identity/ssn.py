@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,25 +16,12 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from stdnum import verhoeff
 
 from mdm.errors import IdentityError
+from mdm.identity.numbers import NumberKind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _ROUNDS = 10
-
-
-class NumberKind(StrEnum):
-    SSN = "ssn"
-    TEMPORARY = "temporary"
-
-
-class NumberState(StrEnum):
-    RESERVED = "reserved"
-    ACTIVE = "active"
-    SUSPENDED = "suspended"
-    SUPERSEDED = "superseded"
-    DECEASED = "deceased"
-    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import pyarrow as pa
 from golden_record.batch import survive_all
 from mdm.identity.events import EventKind, Events
 from mdm.pipeline.steps import PERSON, Context, StepResult
+from mdm.store.aliases import write_aliases
 from mdm.store.log import append_events
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def golden_step(context: Context, store: Bulk) -> StepResult:
         for attribute, value in declared.trust.items()
     ]
     connection.register("trust", pa.Table.from_pylist(trust))
-    as_of = connection.execute(f"SELECT MAX(observed_on) FROM {records}").fetchall()[0][0] or date.min
+    as_of = as_of_day(connection.execute(f"SELECT MAX(observed_on) FROM {records}").fetchall()[0][0])
     survive_all(
         connection,
         policy=context.policy,
@@ -40,14 +41,36 @@ def golden_step(context: Context, store: Bulk) -> StepResult:
         as_of=as_of,
         into="golden_now",
     )
+    aliases = write_aliases(
+        store,
+        connection,
+        contributions="contribution",
+        columns={
+            name: attribute.alias
+            for name, attribute in context.attributes.person.items()
+            if attribute.alias is not None
+        },
+        stamp=context.stamp("numbers of the records"),
+    )
     connection.execute("DROP VIEW contribution")
-    changed, total = _write_changes(context, store)
+    changed, total = _write_changes(context, store, as_of)
     return StepResult(
-        total, {"changed": changed, "unchanged": total - changed, "policy": context.policy.hash}
+        total,
+        {
+            "changed": changed,
+            "unchanged": total - changed,
+            "aliases": aliases,
+            "policy": context.policy.hash,
+        },
     )
 
 
-def _write_changes(context: Context, store: Bulk) -> tuple[int, int]:
+def as_of_day(newest: date | None) -> date:
+    """The day from which ages are counted: the end of the newest record's year, so that it seldom moves."""
+    return date((newest or date.min).year, 12, 31)
+
+
+def _write_changes(context: Context, store: Bulk, as_of: date) -> tuple[int, int]:
     """Closes golden records that no longer hold and opens their successors; one event tells of all."""
     connection = context.workspace.connection
     standing = store.read(
@@ -84,6 +107,7 @@ def _write_changes(context: Context, store: Bulk) -> tuple[int, int]:
                         "changed": changed,
                         "closed": gone.num_rows,
                         "digest": digest,
+                        "as_of": as_of.isoformat(),
                         "policy": context.policy.hash,
                     },
                 )
@@ -106,7 +130,7 @@ def _write_changes(context: Context, store: Bulk) -> tuple[int, int]:
         connection.sql(
             f"""
             SELECT {first} - 1 + row_number() OVER (ORDER BY entity) AS golden_id, entity AS entity_key, CAST({seq} AS BIGINT) AS from_event,
-                "values", provenance, hash, '{context.policy.hash}' AS policy
+                "values", provenance, hash, '{context.policy.hash}' AS policy, '{as_of.isoformat()}' AS as_of
             FROM golden_now SEMI JOIN golden_changed USING (entity) ORDER BY entity
             """
         ).to_arrow_table(),

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from mdm.identity.events import EventKind, Events, json_numbers, json_strings, seal
-from mdm.identity.ssn import NumberKind, NumberState
+from mdm.identity.events import EventKind, Events, json_numbers, json_strings
+from mdm.identity.numbers import NumberKind, NumberState, Reason
 from mdm.pipeline.steps import PERSON, Context, StepResult
+from mdm.store.log import append_events
 
 if TYPE_CHECKING:
     from mdm.store.engine import Bulk
@@ -21,8 +22,7 @@ _NUMBERS = pa.schema(
 
 
 def number_step(context: Context, store: Bulk) -> StepResult:
-    anchors = sorted(code for code, declared in context.registries.items() if declared.anchor)
-    _load_people(context, store, anchors)
+    _load_people(context, store)
     issued = {kind: _issue(context, store, kind) for kind in NumberKind}
     anchored = _anchor(context, store)
     deceased = _tell_deaths(context, store)
@@ -38,7 +38,7 @@ def number_step(context: Context, store: Bulk) -> StepResult:
     )
 
 
-def _load_people(context: Context, store: Bulk, anchors: list[str]) -> None:
+def _load_people(context: Context, store: Bulk) -> None:
     """View person_number: every active person, whether anchored, day of death, and the live numbers (table number_now)."""
     people = store.read(
         f"SELECT entity_key, entity_id FROM entity WHERE status = 'active' AND kind = '{PERSON}'", _PEOPLE
@@ -59,7 +59,7 @@ def _load_people(context: Context, store: Bulk, anchors: list[str]) -> None:
         CREATE OR REPLACE TABLE number_now AS SELECT * FROM numbers WHERE state <> 'cancelled';
         CREATE OR REPLACE TABLE anchored_person AS
         WITH member AS (
-            SELECT entity AS entity_key, bool_or(list_contains({anchors!r}::VARCHAR[], registry)) AS anchored
+            SELECT entity AS entity_key, bool_or(list_contains({context.anchors!r}::VARCHAR[], registry)) AS anchored
             FROM membership JOIN {records} USING (record) GROUP BY entity
         )
         SELECT p.entity_key, p.entity_id, m.anchored, g."values" ->> '$.death_date' AS died_on
@@ -92,23 +92,21 @@ def _issue(context: Context, store: Bulk, kind: NumberKind) -> int:
     start = int(store.scalar(f"SELECT COALESCE(MAX(sequence), -1) FROM ssn WHERE kind = '{kind}'")) + 1
     numbers = pa.array(context.numbers.numbers(kind, start=start, count=count), pa.string())
     sequence = pa.array(np.arange(start, start + count))
-    first = store.next_id("event", "seq")
-    store.append(
-        "event",
-        seal(
-            Events.bulk(
-                EventKind.NUMBER_ISSUED,
-                entity=people["entity_id"].combine_chunks(),
-                data={
-                    "kind": json_strings(pa.array([kind.value] * count)),
-                    "number": json_strings(numbers),
-                    "sequence": json_numbers(sequence),
-                },
-            ),
-            first_seq=first,
-            stamp=context.stamp(
-                "anchored in the population database" if kind is NumberKind.SSN else "not anchored yet"
-            ),
+    reason = Reason.ANCHORED if kind is NumberKind.SSN else Reason.NOT_ANCHORED
+    first = append_events(
+        store,
+        Events.bulk(
+            EventKind.NUMBER_ISSUED,
+            entity=people["entity_id"].combine_chunks(),
+            data={
+                "kind": json_strings(pa.array([kind.value] * count)),
+                "number": json_strings(numbers),
+                "reason": json_strings(pa.array([reason.value] * count)),
+                "sequence": json_numbers(sequence),
+            },
+        ),
+        stamp=context.stamp(
+            "anchored in the population database" if kind is NumberKind.SSN else "not anchored yet"
         ),
     )
     events = pa.array(np.arange(first, first + count))
@@ -119,6 +117,7 @@ def _issue(context: Context, store: Bulk, kind: NumberKind) -> int:
             "sequence": sequence,
             "entity_key": people["entity_key"],
             "state": pa.array([NumberState.ACTIVE.value] * count),
+            "reason": pa.array([reason.value] * count),
             "issued_event": events,
             "changed_event": events,
         }
@@ -135,7 +134,7 @@ def _anchor(context: Context, store: Bulk) -> int:
     rows = context.workspace.connection.sql(
         "SELECT entity_id, temporary AS number, ssn AS heir FROM person_number WHERE ssn IS NOT NULL AND temporary IS NOT NULL ORDER BY entity_key"
     ).to_arrow_table()
-    return _change(context, store, rows, state=NumberState.SUPERSEDED, reason="anchored")
+    return _change(context, store, rows, state=NumberState.SUPERSEDED, reason=Reason.ANCHORED)
 
 
 def _tell_deaths(context: Context, store: Bulk) -> int:
@@ -143,33 +142,34 @@ def _tell_deaths(context: Context, store: Bulk) -> int:
         "SELECT entity_id, ssn AS number, CAST(NULL AS VARCHAR) AS heir FROM person_number"
         " WHERE died_on IS NOT NULL AND ssn_state = 'active' ORDER BY entity_key"
     ).to_arrow_table()
-    return _change(context, store, rows, state=NumberState.DECEASED, reason="death")
+    return _change(context, store, rows, state=NumberState.DECEASED, reason=Reason.DEATH)
 
 
-def _change(context: Context, store: Bulk, rows: pa.Table, *, state: NumberState, reason: str) -> int:
+def _change(context: Context, store: Bulk, rows: pa.Table, *, state: NumberState, reason: Reason) -> int:
     count = int(rows.num_rows)
     if count == 0:
         return 0
-    first = store.next_id("event", "seq")
     data = {
         "number": json_strings(rows["number"].combine_chunks()),
+        "reason": json_strings(pa.array([reason.value] * count)),
         "state": json_strings(pa.array([state.value] * count)),
+        "superseded_by": json_strings(rows["heir"].combine_chunks()),
     }
-    if state is NumberState.SUPERSEDED:
-        data["superseded_by"] = json_strings(rows["heir"].combine_chunks())
-    store.append(
-        "event",
-        seal(
-            Events.bulk(EventKind.NUMBER_CHANGED, entity=rows["entity_id"].combine_chunks(), data=data),
-            first_seq=first,
-            stamp=context.stamp(reason),
-        ),
+    first = append_events(
+        store,
+        Events.bulk(EventKind.NUMBER_CHANGED, entity=rows["entity_id"].combine_chunks(), data=data),
+        stamp=context.stamp(reason),
     )
     store.stage(
         "changed_number",
         rows.select(["number", "heir"]).append_column("seq", pa.array(np.arange(first, first + count))),
     )
     store.execute(
-        f"UPDATE ssn SET state = '{state}', superseded_by = c.heir, changed_event = c.seq FROM changed_number AS c WHERE ssn.number = c.number"
+        "INSERT INTO ssn_past (number, from_event, entity_key, state, superseded_by, reason, until_event)"
+        " SELECT s.number, s.changed_event, s.entity_key, s.state, s.superseded_by, s.reason, c.seq"
+        " FROM ssn AS s JOIN changed_number AS c ON c.number = s.number"
+    )
+    store.execute(
+        f"UPDATE ssn SET state = '{state}', reason = '{reason}', superseded_by = c.heir, changed_event = c.seq FROM changed_number AS c WHERE ssn.number = c.number"
     )
     return count

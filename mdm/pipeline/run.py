@@ -21,7 +21,8 @@ from mdm.identity.events import EventKind, canonical_json
 from mdm.pipeline.golden_step import golden_step
 from mdm.pipeline.number_step import number_step
 from mdm.pipeline.progress import Progress, Silent, share_of
-from mdm.pipeline.steps import Context, StepResult, cluster_step, reconcile_step, score_step, train_step
+from mdm.pipeline.reconcile_step import rearrange, reconcile_step
+from mdm.pipeline.steps import Context, StepResult, cluster_step, score_step, train_step
 from mdm.pipeline.workspace import discard, workspace
 from mdm.registries.attributes import load_attributes
 from mdm.registries.declaration import load_registries
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from mdm.settings import Settings
     from mdm.store.engine import Bulk
 
+_BEFORE: dict[str, Callable[[Context], None]] = {"reconcile": rearrange}
+"""What a step does in transactions of its own before its own begins."""
 STEPS: dict[str, Callable[[Context, Bulk], StepResult]] = {
     "train": train_step,
     "score": score_step,
@@ -139,6 +142,8 @@ def _perform(context: Context, name: str, progress: Progress) -> FinishedStep:
     started = time.perf_counter()
     with share_of(progress, name) as tell:
         context.progress = lambda share: tell(share, "")
+        if name in _BEFORE:
+            _BEFORE[name](context)
         with bulk(
             context.settings
         ) as store:  # a step and the note that it is done are kept together or not at all

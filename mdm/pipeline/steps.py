@@ -14,10 +14,11 @@ from matching.cluster import Edges, Exclusion, cluster
 from matching.train import train
 from mdm.errors import InputError
 from mdm.identity.events import Stamp
-from mdm.identity.reconcile import NO_ENTITY, EntityFacts, Proposal, Question, reconcile
+from mdm.identity.reconcile import Question
+from mdm.store.edges import write_edges
 from mdm.store.engine import bulk
-from mdm.store.entities import apply, raise_reviews
 from mdm.store.models import current_model, keep_model
+from mdm.store.reviews import raise_reviews
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from matching.artefact import TrainedModel
     from matching.model import Model
     from mdm.identity.clock import Source
+    from mdm.identity.reconcile import Reconciliation
     from mdm.identity.ssn import NumberPlan
     from mdm.pipeline.workspace import Workspace
     from mdm.registries.attributes import Attributes
@@ -35,6 +37,16 @@ if TYPE_CHECKING:
 
 PERSON = "person"
 _PAIR_QUESTIONS_AT_MOST = 100_000
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """What reconcile decided, after its moves and merges were carried out."""
+
+    result: Reconciliation
+    records: int
+    merged: int
+    refused: list[Question]
 
 
 @dataclass
@@ -54,6 +66,12 @@ class Context:
     progress: Callable[[float], None]
     retrain: bool = False
     trained: TrainedModel | None = None
+    reconciled: Reconciled | None = None
+
+    @property
+    def anchors(self) -> list[str]:
+        """Registries whose people are anchored in the population."""
+        return sorted(code for code, declared in self.registries.items() if declared.anchor)
 
     def stamp(self, reason: str) -> Stamp:
         return Stamp(at=self.source.now(), actor=self.actor, reason=reason, run=self.run_id)
@@ -95,7 +113,7 @@ def train_step(context: Context, store: Bulk) -> StepResult:
         context.trained = present
         return StepResult(0, {"model": present.hash, "trained": False, "records": present.records})
     context.trained = train(context.workspace.connection, context.model, records=context.person_table())
-    keep_model(store, context.trained, at=context.source.now())
+    keep_model(store, context.trained, stamp=context.stamp("trained"))
     return StepResult(
         context.trained.records,
         {"model": context.trained.hash, "trained": True, "records": context.trained.records},
@@ -116,16 +134,16 @@ def score_step(context: Context, store: Bulk) -> StepResult:
     )
     connection.execute("DROP TABLE pair")
     context.workspace.save("edge", "SELECT * FROM edge ORDER BY record_l, record_r")
-    rows = connection.sql(
-        f"SELECT record_l, record_r, weight, '{trained.hash}' AS model FROM edge ORDER BY record_l, record_r"
-    ).to_arrow_table()
-    store.execute("DELETE FROM edge")
-    store.append("edge", rows)
+    changes = write_edges(
+        store, connection, scored="edge", model=trained.hash, stamp=context.stamp("scored"), of=None
+    )
     return StepResult(
         scored.pairs,
         {
             "pairs": scored.pairs,
             "edges": scored.edges,
+            "added": changes.added,
+            "removed": changes.removed,
             "conflicts": scored.conflicts,
             "blocking": [asdict(r) for r in reports],
         },
@@ -156,7 +174,7 @@ def cluster_step(context: Context, store: Bulk) -> StepResult:
         for refused in clusters.refused
     ]
     questions += _doubtful_pairs(context, clusters.record, clusters.cluster)
-    raised = raise_reviews(store, questions, run=context.run_id)
+    raised = raise_reviews(store, questions, stamp=context.stamp("questions of the clustering"))
     sizes = np.bincount(np.unique(clusters.cluster, return_inverse=True)[1])
     return StepResult(
         len(record),
@@ -207,38 +225,3 @@ def _doubtful_pairs(context: Context, record: Any, cluster_of: Any) -> list[Ques
         )
         for left, right, weight, conflict in rows
     ]
-
-
-_PROPOSAL = pa.schema([("record_id", pa.int64()), ("entity_key", pa.int64())])
-_FACTS = pa.schema([("entity_key", pa.int64()), ("formed_event", pa.int64())])
-_HOLDERS = pa.schema([("entity_key", pa.int64())])
-
-
-def reconcile_step(context: Context, store: Bulk) -> StepResult:
-    connection = context.workspace.connection
-    context.workspace.load("cluster")
-    present = store.read("SELECT record_id, entity_key FROM membership WHERE until_event IS NULL", _PROPOSAL)
-    connection.register("present", present)
-    rows = connection.execute(
-        f"""
-        SELECT c.record_id, c.cluster, COALESCE(p.entity_key, {NO_ENTITY}) AS entity
-        FROM cluster AS c LEFT JOIN present AS p USING (record_id) ORDER BY c.record_id
-        """
-    ).fetchnumpy()
-    connection.unregister("present")
-    formed = store.read("SELECT entity_key, formed_event FROM entity WHERE status = 'active'", _FACTS)
-    holders = store.read(
-        "SELECT DISTINCT entity_key FROM ssn WHERE kind = 'ssn' AND state NOT IN ('superseded', 'cancelled')",
-        _HOLDERS,
-    )
-    facts = EntityFacts(
-        formed_event=dict(
-            zip(formed["entity_key"].to_pylist(), formed["formed_event"].to_pylist(), strict=True)
-        ),
-        protected=frozenset(holders["entity_key"].to_pylist()),
-    )
-    result = reconcile(
-        Proposal(record=rows["record_id"], cluster=rows["cluster"], entity=rows["entity"]), facts
-    )
-    changes = apply(store, result, kind=PERSON, stamp=context.stamp("batch match"), source=context.source)
-    return StepResult(len(rows["record_id"]), asdict(changes))

@@ -23,6 +23,7 @@ class Attribute(BaseModel):
     type: str
     many: bool = False
     group: str | None = None
+    alias: str | None = None
     vi: str
     en: str
 

@@ -1,8 +1,13 @@
-"""Connections to the store: SQLAlchemy for single changes, ADBC for columns of them."""
+"""Connections to the store: SQLAlchemy for single changes, ADBC for columns of them.
+
+Each of the two brings an SQLite of its own. POSIX gives a process's locks on a file up when any of its handles on the
+file is closed, so the two must never have one file open at once in one process: what one holds, the other's closing
+would unlock (sqlite.org/howtocorrupt.html, section 2.2.1). `_Guard` sees to it.
+"""
 
 from __future__ import annotations
 
-import sqlite3
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -10,29 +15,74 @@ import adbc_driver_manager
 import adbc_driver_postgresql.dbapi
 import adbc_driver_sqlite.dbapi
 import pyarrow as pa
-from sqlalchemy import create_engine, event
+from sqlalchemy import NullPool, create_engine, event
 
 from mdm.errors import StoreError
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator
+    from pathlib import Path
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
     from mdm.settings import Settings
 
 _SQLITE_CACHE_KIB = 200_000
+WRITES = "mdm_writes"
+"""Execution option of a connection that will write: SQLite then takes its write lock at once, so what was read stays true."""
+
+
+class _Guard:
+    """Which driver has which SQLite file open in this process, and how often."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: dict[Path, tuple[str, int]] = {}
+
+    def opens(self, path: Path, driver: str) -> None:
+        with self._lock:
+            present, count = self._open.get(path, (driver, 0))
+            if present != driver:
+                raise RuntimeError(f"{driver} would open a store that {present} has open in this process")
+            self._open[path] = (driver, count + 1)
+
+    def closes(self, path: Path) -> None:
+        with self._lock:
+            driver, count = self._open.pop(path)
+            if count > 1:
+                self._open[path] = (driver, count - 1)
+
+
+_guard = _Guard()
 
 
 def make_engine(settings: Settings) -> Engine:
     if settings.is_sqlite:
-        engine = create_engine(f"sqlite:///{settings.store_file}", connect_args={"timeout": 30})
+        engine = create_engine(
+            f"sqlite:///{settings.store_file}", connect_args={"timeout": 30}, poolclass=NullPool
+        )
+        path = settings.store_file.absolute()
+
+        @event.listens_for(engine, "connect")
+        def _opens(*_: Any) -> None:
+            _guard.opens(path, "sqlalchemy")
+
+        @event.listens_for(engine, "close")
+        def _closes(*_: Any) -> None:
+            _guard.closes(path)
 
         @event.listens_for(engine, "connect")
         def _pragmas(connection: sqlite3.Connection, _: Any) -> None:
+            connection.isolation_level = None  # transactions begin below, not where the driver thinks
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
             connection.execute("PRAGMA busy_timeout=30000")
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:
+            writes = connection.get_execution_options().get(WRITES, False)
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
         return engine
     return create_engine(
@@ -103,18 +153,23 @@ def bulk(settings: Settings) -> Iterator[Bulk]:
             raise
     finally:
         connection.close()
+        if settings.is_sqlite:
+            _guard.closes(settings.store_file.absolute())
 
 
 def _connect(settings: Settings) -> Any:
     if not settings.is_sqlite:
         return adbc_driver_postgresql.dbapi.connect(settings.store)
-    # pragmas cannot run inside a transaction, and ADBC opens one at connect
-    with sqlite3.connect(settings.store_file, timeout=30) as plain:
-        plain.execute("PRAGMA journal_mode=WAL")
-    plain.close()
-    connection = adbc_driver_sqlite.dbapi.connect(str(settings.store_file), autocommit=True)
-    with connection.cursor() as cursor:
+    path = settings.store_file.absolute()
+    _guard.opens(path, "adbc")
+    try:
+        connection = adbc_driver_sqlite.dbapi.connect(str(path), autocommit=True)
+    except BaseException:
+        _guard.closes(path)
+        raise
+    with connection.cursor() as cursor:  # pragmas, before a transaction begins
         cursor.execute("PRAGMA busy_timeout=30000")
+        cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=NORMAL")
         cursor.execute(f"PRAGMA cache_size=-{_SQLITE_CACHE_KIB}")
     connection.adbc_connection.set_autocommit(False)

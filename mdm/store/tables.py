@@ -137,6 +137,7 @@ renumbering = Table(
     _text("old"),
     _text("new"),
     _text("changed_on", nullable=True),
+    Index("ix_renumbering_old", "old"),
     comment="one number that an office re-established: old to new",
 )
 
@@ -252,7 +253,7 @@ ssn = Table(
     Column("number", Text, primary_key=True),
     _text("kind"),
     _int("sequence"),
-    _int("entity_key"),
+    _int("entity_key", nullable=True),
     _text("state"),
     Column("superseded_by", Text, nullable=True),
     _text("reason"),
@@ -268,7 +269,7 @@ ssn_past = Table(
     metadata,
     Column("number", Text, primary_key=True),
     Column("from_event", BigInteger, primary_key=True, autoincrement=False),
-    _int("entity_key"),
+    _int("entity_key", nullable=True),
     _text("state"),
     Column("superseded_by", Text, nullable=True),
     _text("reason"),
@@ -288,6 +289,7 @@ event = Table(
     _text("body"),
     _text("leaf"),
     Index("ix_event_entity", "entity"),
+    Index("ix_event_kind_seq", "kind", "seq"),
     comment="one change: body is its canonical JSON, leaf its RFC 6962 leaf hash; append-only",
 )
 

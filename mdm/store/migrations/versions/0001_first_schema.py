@@ -188,6 +188,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("event", schema=None) as batch_op:
         batch_op.create_index("ix_event_entity", ["entity"], unique=False)
+        batch_op.create_index("ix_event_kind_seq", ["kind", "seq"], unique=False)
 
     op.create_table(
         "event_entity",
@@ -377,6 +378,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("renumbering_id", name=op.f("pk_renumbering")),
         comment="one number that an office re-established: old to new",
     )
+    with op.batch_alter_table("renumbering", schema=None) as batch_op:
+        batch_op.create_index("ix_renumbering_old", ["old"], unique=False)
+
     op.create_table(
         "review",
         sa.Column(
@@ -425,7 +429,7 @@ def upgrade() -> None:
         sa.Column("number", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("sequence", sa.BigInteger(), nullable=False),
-        sa.Column("entity_key", sa.BigInteger(), nullable=False),
+        sa.Column("entity_key", sa.BigInteger(), nullable=True),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("superseded_by", sa.Text(), nullable=True),
         sa.Column("reason", sa.Text(), nullable=False),
@@ -442,7 +446,7 @@ def upgrade() -> None:
         "ssn_past",
         sa.Column("number", sa.Text(), nullable=False),
         sa.Column("from_event", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("entity_key", sa.BigInteger(), nullable=False),
+        sa.Column("entity_key", sa.BigInteger(), nullable=True),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("superseded_by", sa.Text(), nullable=True),
         sa.Column("reason", sa.Text(), nullable=False),
@@ -473,6 +477,9 @@ def downgrade() -> None:
         batch_op.drop_index("uq_review_open_subject")
 
     op.drop_table("review")
+    with op.batch_alter_table("renumbering", schema=None) as batch_op:
+        batch_op.drop_index("ix_renumbering_old")
+
     op.drop_table("renumbering")
     with op.batch_alter_table("record_version", schema=None) as batch_op:
         batch_op.drop_index("uq_record_version_record_id_version")
@@ -514,6 +521,7 @@ def downgrade() -> None:
 
     op.drop_table("event_entity")
     with op.batch_alter_table("event", schema=None) as batch_op:
+        batch_op.drop_index("ix_event_kind_seq")
         batch_op.drop_index("ix_event_entity")
 
     op.drop_table("event")

@@ -1,0 +1,113 @@
+"""Scored pairs in the store. An edge that is scored anew keeps what it was; one event tells of all that changed.
+
+The event carries a sum over the edges that stand afterwards, so that a changed edge is found without a copy of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from mdm.identity.events import EventKind, Stamp
+from mdm.store.log import append_event
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from mdm.store.engine import Bulk
+
+EDGES = pa.schema(
+    [
+        ("record_l", pa.int64()),
+        ("record_r", pa.int64()),
+        ("weight", pa.float64()),
+        ("model", pa.string()),
+        ("from_event", pa.int64()),
+    ]
+)
+EDGE_SUM = "CAST(COALESCE(SUM(md5_number_lower(concat_ws(':', record_l, record_r, weight, model))), 0) % 18446744073709551616 AS VARCHAR)"
+"""DuckDB: a sum over rows that any changed, added or missing row changes (modulo 2^64)."""
+
+
+@dataclass(frozen=True)
+class EdgeChanges:
+    added: int
+    removed: int
+
+
+def write_edges(
+    bulk: Bulk,
+    connection: duckdb.DuckDBPyConnection,
+    *,
+    scored: str,
+    model: str,
+    stamp: Stamp,
+    of: str | None,
+) -> EdgeChanges:
+    """Makes the store's edges those of table `scored` (record_l, record_r, weight).
+
+    Args:
+        bulk: the transaction.
+        connection: where `scored` is.
+        scored: the edges as they are now.
+        model: hash of the model that scored them.
+        stamp: who and when.
+        of: table of records (record_id) whose edges `scored` holds completely; None where it holds all edges there are.
+    """
+    standing = bulk.read("SELECT record_l, record_r, weight, model, from_event FROM edge", EDGES)
+    connection.register("standing_edge", standing)
+    concerned = "" if of is None else f" WHERE record_l IN (FROM {of}) OR record_r IN (FROM {of})"
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE edge_gone AS
+        SELECT s.* FROM (FROM standing_edge{concerned}) AS s
+        LEFT JOIN {scored} AS n USING (record_l, record_r) WHERE n.weight IS DISTINCT FROM s.weight OR s.model <> '{model}';
+        CREATE OR REPLACE TEMP TABLE edge_new AS
+        SELECT n.record_l, n.record_r, n.weight, '{model}' AS model FROM {scored} AS n
+        LEFT JOIN standing_edge AS s USING (record_l, record_r) WHERE n.weight IS DISTINCT FROM s.weight OR s.model <> '{model}'
+        """
+    )
+    added, removed = (
+        int(connection.execute(f"SELECT COUNT(*) FROM {name}").fetchall()[0][0])
+        for name in ("edge_new", "edge_gone")
+    )
+    if added or removed:
+        count, total = connection.execute(
+            f"""
+            SELECT COUNT(*), {EDGE_SUM} FROM (
+                SELECT record_l, record_r, weight, model FROM standing_edge ANTI JOIN edge_gone USING (record_l, record_r)
+                UNION ALL FROM edge_new
+            )
+            """
+        ).fetchall()[0]
+        data = {
+            "added": added,
+            "model": model,
+            "removed": removed,
+            "standing": {"count": count, "sum": total},
+        }
+        seq = append_event(bulk, EventKind.EDGES_SCORED, data, stamp=stamp)
+        _replace(bulk, connection, seq, removed=bool(removed))
+    connection.unregister("standing_edge")
+    connection.execute("DROP TABLE edge_gone; DROP TABLE edge_new")
+    return EdgeChanges(added=added, removed=removed)
+
+
+def _replace(bulk: Bulk, connection: duckdb.DuckDBPyConnection, seq: int, *, removed: bool) -> None:
+    if removed:
+        gone = connection.sql(
+            f"SELECT *, CAST({seq} AS BIGINT) AS until_event FROM edge_gone ORDER BY record_l, record_r"
+        ).to_arrow_table()
+        bulk.append("edge_past", gone)
+        bulk.stage("edge_gone", gone.select(["record_l", "record_r"]))
+        bulk.execute(
+            "DELETE FROM edge WHERE EXISTS (SELECT 1 FROM edge_gone AS g WHERE g.record_l = edge.record_l AND g.record_r = edge.record_r)"
+        )
+    bulk.append(
+        "edge",
+        connection.sql(
+            f"SELECT *, CAST({seq} AS BIGINT) AS from_event FROM edge_new ORDER BY record_l, record_r"
+        ).to_arrow_table(),
+    )

@@ -1,0 +1,138 @@
+"""What a plan needs to know beside the state: verified personal IDs, golden records as they stand, past merges."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from sqlalchemy import select
+
+from mdm.errors import IdentityError
+from mdm.identity.changes import Facts, PastMerge
+from mdm.identity.commands import Merge, Split, Unmerge
+from mdm.identity.events import EventKind
+from mdm.store.tables import golden, record, record_version, renumbering
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from mdm.identity.clock import Source
+    from mdm.identity.commands import Command
+    from mdm.store.unit_of_work import UnitOfWork
+
+
+def load_for(
+    work: UnitOfWork,
+    command: Command,
+    *,
+    anchors: Collection[str],
+    source: Source,
+    approved_by: str | None = None,
+) -> Facts:
+    """Brings what the command is about into the state at hand, and what the rules ask beside it.
+
+    Args:
+        work: the transaction.
+        command: what is asked.
+        anchors: registries whose personal IDs count as verified.
+        source: gives new entity IDs.
+        approved_by: the second person, where there is one.
+    """
+    new_id = lambda: source.mint(1)[0]  # noqa: E731
+    match command:
+        case Merge():
+            sides = [command.left, command.right]
+            work.load(sides)
+            verified = _verified(work, sides, anchors=anchors)
+            return Facts(
+                verified=verified,
+                replaced=_replaced(work, {number for ids in verified.values() for number in ids}),
+                golden=standing_golden(work, sides),
+                approved_by=approved_by,
+            )
+        case Unmerge():
+            return Facts(merge=_past_merge(work, command.event))
+        case Split():
+            work.load([command.entity])
+            return Facts(golden=standing_golden(work, [command.entity]), new_id=new_id)
+        case _ if hasattr(command, "number"):
+            work.load_number(command.number)
+        case _:
+            work.load_records([command.left, command.right])
+    return Facts()
+
+
+def standing_golden(work: UnitOfWork, entities: Iterable[str]) -> dict[str, dict[str, Any] | None]:
+    found: dict[str, dict[str, Any] | None] = {}
+    for entity in entities:
+        if entity not in work.state.entities:
+            continue
+        row = (
+            work.connection.execute(
+                select(golden).where(golden.c.entity_key == work.key(entity), golden.c.until_event.is_(None))
+            )
+            .mappings()
+            .first()
+        )
+        found[entity] = (
+            None
+            if row is None
+            else {name: row[name] for name in ("as_of", "hash", "policy", "provenance", "values")}
+        )
+    return found
+
+
+def _verified(
+    work: UnitOfWork, entities: Iterable[str], *, anchors: Collection[str]
+) -> dict[str, frozenset[str]]:
+    """Personal IDs that an anchor registry gives the entities' active records."""
+    found: dict[str, frozenset[str]] = {}
+    for entity in entities:
+        rows = work.connection.execute(
+            select(record_version.c.attributes, record_version.c.issues)
+            .join(
+                record,
+                (record.c.record_id == record_version.c.record_id)
+                & (record.c.version == record_version.c.version),
+            )
+            .where(
+                record.c.record_id.in_(work.state.members.get(entity, ())),
+                record.c.registry.in_(anchors),
+                record.c.status == "active",
+            )
+        ).all()
+        found[entity] = frozenset(
+            number
+            for attributes, issues in rows
+            if (number := orjson.loads(attributes).get("personal_id"))
+            and "personal_id" not in orjson.loads(issues or "{}")
+        )
+    return found
+
+
+def _replaced(work: UnitOfWork, numbers: Collection[str]) -> dict[str, str]:
+    """Old to new, followed as far as the offices told."""
+    found: dict[str, str] = {}
+    frontier = set(numbers)
+    while frontier:
+        rows = work.connection.execute(
+            select(renumbering.c.old, renumbering.c.new).where(
+                renumbering.c.attribute == "personal_id", renumbering.c.old.in_(frontier)
+            )
+        ).all()
+        found.update(dict(rows))
+        frontier = {new for _, new in rows} - found.keys()
+    return found
+
+
+def _past_merge(work: UnitOfWork, seq: int) -> PastMerge:
+    body = work.event(seq)
+    if body["kind"] != EventKind.ENTITY_MERGED:
+        raise IdentityError(
+            f"Event {seq} is no merge.", hint="`mdm entity history ID` lists an entity's events."
+        )
+    work.load([body["entity"], body["data"]["merged"]])
+    for change in body["data"]["numbers"]:
+        work.load_number(change["number"])
+    numbers = [change["number"] for change in body["data"]["numbers"]]
+    return PastMerge(seq, body["entity"], body["data"], number_changed=work.number_changed(numbers))

@@ -1,0 +1,339 @@
+"""Single changes of identity in one transaction: state in, events and what follows from them out.
+
+Writers are serialised: on SQLite by its write lock, on PostgreSQL by an advisory lock on the log. So what a command read
+is still true when its events are written, event numbers have no gaps, and no two commands can wait for each other.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from sqlalchemy import bindparam, func, insert, or_, select, text, update
+
+from mdm.errors import IdentityError
+from mdm.identity.decisions import Decision, DecisionKind
+from mdm.identity.events import EventKind, seal_one
+from mdm.identity.state import Entity, Number, State
+from mdm.store.engine import WRITES
+from mdm.store.log import LOG_LOCK
+from mdm.store.tables import (
+    decision,
+    entity,
+    entity_past,
+    event,
+    event_entity,
+    membership,
+    ssn,
+    ssn_past,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    from sqlalchemy import Connection, Engine, RowMapping
+
+    from mdm.identity.changes import Event
+    from mdm.identity.events import Stamp
+    from mdm.identity.state import Touched
+
+
+@contextmanager
+def unit_of_work(engine: Engine) -> Iterator[UnitOfWork]:
+    """Commits at the end, rolls back on any error."""
+    with engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOG_LOCK})
+        yield UnitOfWork(connection)
+
+
+class UnitOfWork:
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.state = State()
+        self._key: dict[str, int] = {}
+        self._id: dict[int, str] = {}
+        self._row: dict[str, RowMapping] = {}
+        self._number_since: dict[str, int] = {}
+        self._sequence: dict[str, int] = {}
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    def load(self, entities: Iterable[str]) -> State:
+        """Adds entities with those that stand for them, their records, numbers and decisions, to the state at hand."""
+        wanted = {e for e in entities if e not in self._key}
+        loaded: list[str] = []
+        while wanted:
+            rows = self.connection.execute(select(entity).where(entity.c.entity_id.in_(wanted))).mappings()
+            found = [self._take_entity(row) for row in rows]
+            loaded += found
+            heirs = {
+                self._row[name]["superseded_by"] for name in found if self._row[name]["superseded_by"]
+            } - self._id.keys()
+            wanted = set(
+                self.connection.scalars(select(entity.c.entity_id).where(entity.c.entity_key.in_(heirs)))
+            )
+        for name in loaded:
+            heir = self._row[name]["superseded_by"]
+            if heir is not None:
+                self.state.entities[name] = _entity(self._row[name], superseded_by=self._id[heir])
+        fresh = [self._key[name] for name in loaded]
+        self._load_members(fresh)
+        self._load_numbers(fresh)
+        self._load_decisions(fresh)
+        return self.state
+
+    def load_records(self, records: Collection[int]) -> State:
+        """Adds the entities to which records belong now."""
+        rows = self.connection.scalars(
+            select(entity.c.entity_id)
+            .join(membership, membership.c.entity_key == entity.c.entity_key)
+            .where(membership.c.record_id.in_(records), membership.c.until_event.is_(None))
+        )
+        return self.load(list(rows))
+
+    def load_number(self, number: str) -> State:
+        row = self.connection.execute(select(ssn).where(ssn.c.number == number)).mappings().first()
+        if row is not None:
+            if row["entity_key"] is not None:
+                self.load(self.ids([row["entity_key"]]).values())
+            self._take_number(row)
+        return self.state
+
+    def event(self, seq: int) -> dict[str, Any]:
+        body = self.connection.scalar(select(event.c.body).where(event.c.seq == seq))
+        if body is None:
+            raise IdentityError(f"There is no event {seq}.")
+        found: dict[str, Any] = orjson.loads(body)
+        return found
+
+    def ids(self, keys: Iterable[int]) -> dict[int, str]:
+        wanted = [key for key in keys if key not in self._id]
+        rows = self.connection.execute(
+            select(entity.c.entity_key, entity.c.entity_id).where(entity.c.entity_key.in_(wanted))
+        ).all()
+        return {**{key: self._id[key] for key in keys if key in self._id}, **dict(rows)}
+
+    def key(self, entity_id: str) -> int:
+        return self._key[entity_id]
+
+    def number_changed(self, numbers: Iterable[str]) -> dict[str, int]:
+        """Number to the last event that changed it, for numbers at hand."""
+        return {number: self._number_since[number] for number in numbers if number in self._number_since}
+
+    def _take_entity(self, row: RowMapping) -> str:
+        name = str(row["entity_id"])
+        self._key[name], self._id[row["entity_key"]], self._row[name] = row["entity_key"], name, row
+        self.state.entities[name] = _entity(row, superseded_by=None)
+        return name
+
+    def _take_number(self, row: RowMapping) -> None:
+        held = row["entity_key"]
+        self.state.numbers[row["number"]] = Number(
+            row["number"],
+            row["kind"],
+            holder=None if held is None else self._id[held],
+            state=row["state"],
+            superseded_by=row["superseded_by"],
+            reason=row["reason"],
+        )
+        self._number_since[row["number"]] = row["changed_event"]
+
+    def _load_members(self, keys: Collection[int]) -> None:
+        rows = self.connection.execute(
+            select(membership.c.record_id, membership.c.entity_key).where(
+                membership.c.entity_key.in_(keys), membership.c.until_event.is_(None)
+            )
+        )
+        for record, key in rows:
+            self.state.entity_of[record] = self._id[key]
+            self.state.members[self._id[key]].add(record)
+
+    def _load_numbers(self, keys: Collection[int]) -> None:
+        for row in self.connection.execute(select(ssn).where(ssn.c.entity_key.in_(keys))).mappings():
+            self._take_number(row)
+
+    def _load_decisions(self, keys: Collection[int]) -> None:
+        """Those on the entities' records, and those on whatever is must-linked to them."""
+        frontier = {record for key in keys for record in self.state.members[self._id[key]]}
+        seen: set[int] = set()
+        while frontier:
+            rows = self.connection.execute(
+                select(decision.c.kind, decision.c.record_l, decision.c.record_r).where(
+                    decision.c.until_event.is_(None),
+                    or_(decision.c.record_l.in_(frontier), decision.c.record_r.in_(frontier)),
+                )
+            ).all()
+            seen |= frontier
+            frontier = set()
+            for kind, left, right in rows:
+                self.state.decisions[left, right] = Decision(DecisionKind(kind), left, right)
+                if kind == DecisionKind.MUST_LINK:
+                    frontier |= {left, right} - seen
+
+    # --- writing -------------------------------------------------------------------------------------------------
+
+    def append(self, events: Iterable[Event], *, stamp: Stamp) -> list[int]:
+        """Appends events to the log and carries them into state and tables; returns their numbers."""
+        seq = int(self.connection.scalar(select(func.coalesce(func.max(event.c.seq), 0))) or 0)
+        numbers = []
+        for kind, about, data in events:
+            seq += 1
+            self.connection.execute(insert(event), seal_one(kind, about, data, seq=seq, stamp=stamp))
+            if kind is EventKind.NUMBER_ISSUED:
+                self._sequence[data["number"]] = data["sequence"]
+            before = self._before()
+            touched = self.state.apply(seq, kind, about, data)
+            self._write(seq, about, touched, before, stamp)
+            numbers.append(seq)
+        return numbers
+
+    def _before(self) -> tuple[dict[str, Entity], dict[str, Number]]:
+        return dict(self.state.entities), dict(self.state.numbers)
+
+    def _write(
+        self,
+        seq: int,
+        about: str | None,
+        touched: Touched,
+        before: tuple[dict[str, Entity], dict[str, Number]],
+        stamp: Stamp,
+    ) -> None:
+        entities, numbers = before
+        for name in sorted(touched.entities):
+            self._write_entity(seq, name, entities.get(name))
+        self._write_members(seq, touched.records)
+        for number in sorted(touched.numbers):
+            self._write_number(seq, number, numbers.get(number))
+        for pair in sorted(touched.decisions):
+            self._write_decision(seq, pair, stamp)
+        affected = touched.entities | {
+            holder
+            for number in touched.numbers
+            for holder in (self.state.numbers[number].holder, (numbers.get(number) or _NOBODY).holder)
+            if holder is not None
+        }
+        rows = [{"seq": seq, "entity_key": self._key[name]} for name in sorted(affected - {about})]
+        if rows:
+            self.connection.execute(insert(event_entity), rows)
+
+    def _write_entity(self, seq: int, name: str, former: Entity | None) -> None:
+        now = self.state.entities[name]
+        heir = None if now.superseded_by is None else self._key[now.superseded_by]
+        changed = {"status": now.status, "superseded_by": heir, "version": now.version, "changed_event": seq}
+        if former is None:
+            key = (
+                int(self.connection.scalar(select(func.coalesce(func.max(entity.c.entity_key), 0))) or 0) + 1
+            )
+            self._key[name], self._id[key] = key, name
+            made = {"entity_key": key, "entity_id": name, "kind": now.kind, "formed_event": seq, **changed}
+            self.connection.execute(insert(entity), made)
+            return
+        key = self._key[name]
+        since = self.connection.scalar(select(entity.c.changed_event).where(entity.c.entity_key == key))
+        past = {
+            "entity_key": key,
+            "version": former.version,
+            "status": former.status,
+            "superseded_by": None if former.superseded_by is None else self._key[former.superseded_by],
+            "from_event": since,
+            "until_event": seq,
+        }
+        self.connection.execute(insert(entity_past), past)
+        self.connection.execute(update(entity).where(entity.c.entity_key == key), changed)
+
+    def _write_members(self, seq: int, records: Collection[int]) -> None:
+        if not records:
+            return
+        self.connection.execute(
+            update(membership)
+            .where(membership.c.record_id == bindparam("record"), membership.c.until_event.is_(None))
+            .values(until_event=seq),
+            [{"record": record} for record in sorted(records)],
+        )
+        following = int(
+            self.connection.scalar(select(func.coalesce(func.max(membership.c.membership_id), 0))) or 0
+        )
+        joined = [
+            {
+                "membership_id": following + place,
+                "record_id": record,
+                "entity_key": self._key[self.state.entity_of[record]],
+                "from_event": seq,
+            }
+            for place, record in enumerate(sorted(records & self.state.entity_of.keys()), start=1)
+        ]
+        if joined:
+            self.connection.execute(insert(membership), joined)
+
+    def _write_number(self, seq: int, number: str, former: Number | None) -> None:
+        now = self.state.numbers[number]
+        changed = {
+            "entity_key": None if now.holder is None else self._key[now.holder],
+            "state": now.state,
+            "superseded_by": now.superseded_by,
+            "reason": now.reason,
+            "changed_event": seq,
+        }
+        if former is None:
+            made = {
+                "number": number,
+                "kind": now.kind,
+                "sequence": self._sequence[number],
+                "issued_event": seq,
+                **changed,
+            }
+            self.connection.execute(insert(ssn), made)
+        else:
+            past = {
+                "number": number,
+                "from_event": self._number_since[number],
+                "entity_key": None if former.holder is None else self._key[former.holder],
+                "state": former.state,
+                "superseded_by": former.superseded_by,
+                "reason": former.reason,
+                "until_event": seq,
+            }
+            self.connection.execute(insert(ssn_past), past)
+            self.connection.execute(update(ssn).where(ssn.c.number == number), changed)
+        self._number_since[number] = seq
+
+    def _write_decision(self, seq: int, pair: tuple[int, int], stamp: Stamp) -> None:
+        left, right = pair
+        standing = self.state.decisions.get(pair)
+        self.connection.execute(
+            update(decision)
+            .where(
+                decision.c.record_l == left, decision.c.record_r == right, decision.c.until_event.is_(None)
+            )
+            .values(until_event=seq)
+        )
+        if standing is not None:
+            following = (
+                self.connection.scalar(select(func.coalesce(func.max(decision.c.decision_id), 0))) or 0
+            )
+            made = {
+                "decision_id": int(following) + 1,
+                "kind": standing.kind.value,
+                "record_l": left,
+                "record_r": right,
+                "author": stamp.actor,
+                "reason": stamp.reason,
+                "from_event": seq,
+            }
+            self.connection.execute(insert(decision), made)
+
+
+_NOBODY = Number("", "", None, "")
+
+
+def _entity(row: RowMapping, *, superseded_by: str | None) -> Entity:
+    return Entity(
+        row["entity_id"],
+        row["kind"],
+        status=row["status"],
+        superseded_by=superseded_by,
+        version=row["version"],
+        formed=row["formed_event"],
+    )
