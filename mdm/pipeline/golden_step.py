@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from golden_record.batch import survive_all
-from mdm.identity.events import EventKind, Events
+from mdm.identity.events import EventKind
 from mdm.pipeline.steps import PERSON, Context, StepResult
 from mdm.store.aliases import write_aliases
-from mdm.store.log import append_events
+from mdm.store.golden import ended_digest
+from mdm.store.log import append_event
 
 if TYPE_CHECKING:
     from mdm.store.engine import Bulk
@@ -86,43 +87,31 @@ def _write_changes(context: Context, store: Bulk, as_of: date) -> tuple[int, int
         """
     )
     # an entity that lost its last active record has no golden record any more
-    gone = connection.sql(
-        "SELECT golden_id FROM standing ANTI JOIN golden_now ON entity = entity_key"
+    ended = connection.sql(
+        """
+        SELECT former AS golden_id FROM golden_changed WHERE former IS NOT NULL
+        UNION ALL SELECT golden_id FROM standing ANTI JOIN golden_now ON entity = entity_key
+        """
     ).to_arrow_table()
     total = connection.execute("SELECT COUNT(*) FROM golden_now").fetchall()[0][0]
     changed, digest = connection.execute(
         "SELECT COUNT(*), sha256(string_agg(entity || ':' || hash, ',' ORDER BY entity)) FROM golden_changed"
     ).fetchall()[0]
-    if changed == 0 and gone.num_rows == 0:
+    if changed == 0 and ended.num_rows == 0:
         return 0, total
-    seq = append_events(
-        store,
-        Events.of(
-            [
-                (
-                    EventKind.GOLDEN_COMPUTED,
-                    None,
-                    {
-                        "kind": PERSON,
-                        "changed": changed,
-                        "closed": gone.num_rows,
-                        "digest": digest,
-                        "as_of": as_of.isoformat(),
-                        "policy": context.policy.hash,
-                    },
-                )
-            ]
-        ),
-        stamp=context.stamp("golden records"),
-    )
-    former = connection.sql(
-        "SELECT former AS golden_id FROM golden_changed WHERE former IS NOT NULL"
-    ).to_arrow_table()
-    closed = pa.concat_tables([former, gone])
-    if closed.num_rows:
-        store.stage("closed_golden", closed)
+    data = {
+        "as_of": as_of.isoformat(),
+        "changed": changed,
+        "digest": digest,
+        "ended": ended_digest(ended["golden_id"].to_pylist()),
+        "kind": PERSON,
+        "policy": context.policy.hash,
+    }
+    seq = append_event(store, EventKind.GOLDEN_COMPUTED, data, stamp=context.stamp("golden records"))
+    if ended.num_rows:
+        store.stage("ended_golden", ended)
         store.execute(
-            f"UPDATE golden SET until_event = {seq} FROM closed_golden AS c WHERE golden.golden_id = c.golden_id"
+            f"UPDATE golden SET until_event = {seq} FROM ended_golden AS e WHERE golden.golden_id = e.golden_id"
         )
     first = store.next_id("golden", "golden_id")
     store.append(

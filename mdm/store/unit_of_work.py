@@ -42,16 +42,23 @@ if TYPE_CHECKING:
 @contextmanager
 def unit_of_work(engine: Engine) -> Iterator[UnitOfWork]:
     """Commits at the end, rolls back on any error."""
-    with engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
+    with (
+        engine.connect().execution_options(**{WRITES: True}) as connection,
+        connection.begin() as transaction,
+    ):
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOG_LOCK})
-        yield UnitOfWork(connection)
+        work = UnitOfWork(connection)
+        yield work
+        if work.forgotten:
+            transaction.rollback()
 
 
 class UnitOfWork:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.state = State()
+        self.forgotten = False
         self._key: dict[str, int] = {}
         self._id: dict[int, str] = {}
         self._row: dict[str, RowMapping] = {}
@@ -115,6 +122,13 @@ class UnitOfWork:
         ).all()
         return {**{key: self._id[key] for key in keys if key in self._id}, **dict(rows)}
 
+    def forget(self) -> None:
+        """Nothing of this unit of work is to be kept."""
+        self.forgotten = True
+
+    def last_event(self) -> int:
+        return int(self.connection.scalar(select(func.coalesce(func.max(event.c.seq), 0))) or 0)
+
     def key(self, entity_id: str) -> int:
         return self._key[entity_id]
 
@@ -176,7 +190,7 @@ class UnitOfWork:
 
     def append(self, events: Iterable[Event], *, stamp: Stamp) -> list[int]:
         """Appends events to the log and carries them into state and tables; returns their numbers."""
-        seq = int(self.connection.scalar(select(func.coalesce(func.max(event.c.seq), 0))) or 0)
+        seq = self.last_event()
         numbers = []
         for kind, about, data in events:
             seq += 1

@@ -1,0 +1,252 @@
+"""The gate for single changes of identity: every steward, program and API call comes through here.
+
+A change is planned on the state as it is, carried out in one transaction with golden records, aliases and the questions
+it raises, or refused. Nothing is done twice: a request with the same idempotency key gets the first answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
+
+from golden_record.contribution import Trust
+from golden_record.policy import load_policy
+from mdm.errors import ApprovalNeededError, IdentityError
+from mdm.identity.changes import Plan, plan
+from mdm.identity.clock import Source
+from mdm.identity.commands import Command, Unmerge
+from mdm.identity.events import EventKind, Stamp, canonical_json
+from mdm.identity.reconcile import Question
+from mdm.registries.attributes import load_attributes
+from mdm.registries.declaration import load_registries
+from mdm.store import desk
+from mdm.store.engine import make_engine
+from mdm.store.facts import load_for, standing_golden
+from mdm.store.golden import GoldenRules, golden_of, last_as_of, renew_golden
+from mdm.store.unit_of_work import UnitOfWork, unit_of_work
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mdm.settings import Settings
+
+COMMANDS: TypeAdapter[Command] = TypeAdapter(Command)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a request did. `approval` is set, and nothing else done, where a second person must agree first."""
+
+    events: list[int] = field(default_factory=list)
+    entities: dict[str, int] = field(default_factory=dict)
+    """Entities that it changed, with their versions now."""
+    approval: int | None = None
+    repeated: bool = False
+    """The same request was carried out before; this is what it did then."""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a command would do."""
+
+    golden: Mapping[str, Mapping[str, Any] | None]
+    """Entity to its golden values afterwards; None for one that would have none."""
+    golden_before: Mapping[str, Mapping[str, Any] | None]
+    numbers: list[dict[str, Any]]
+    """Each number that would change: before and after."""
+    records: dict[str, list[int]]
+    """Entity to its records afterwards."""
+    versions: dict[str, int]
+    """Entity to its version now, to be given with the command as `expected`."""
+    notified: list[str]
+    """Registries that hold a record of an entity that would change."""
+    joined_since: list[int]
+    left_since: list[int]
+    needs_approval: bool
+
+
+class Identity:
+    """Commands on one store. Safe to share between threads; each command is a transaction of its own."""
+
+    def __init__(self, settings: Settings, *, source: Source | None = None) -> None:
+        attributes = load_attributes(settings.attributes_file)
+        registries = load_registries(settings.registries_folder, attributes=attributes)
+        self.source = source or Source()
+        self.engine = make_engine(settings)
+        self.anchors = sorted(code for code, declared in registries.items() if declared.anchor)
+        self.sealed = frozenset(
+            code for code, declared in registries.items() if declared.sensitivity == "sealed"
+        )
+        self.rules = GoldenRules(
+            policy=load_policy(settings.person_policy_file),
+            trust=Trust(
+                {
+                    (code, attribute): value
+                    for code, declared in registries.items()
+                    for attribute, value in declared.trust.items()
+                }
+            ),
+            attributes=frozenset(attributes.person),
+            aliases={n: a.alias for n, a in attributes.person.items() if a.alias is not None},
+        )
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def carry_out(self, command: Command, *, actor: str, reason: str, key: str | None = None) -> Answer:
+        """Does what is asked.
+
+        Args:
+            command: what to do.
+            actor: who asks.
+            reason: why, in the asker's words; it stands in the log.
+            key: idempotency key of the request.
+
+        Raises:
+            IdentityError: the rules refuse it.
+            StaleVersionError: an entity has changed since the asker looked at it.
+            RepeatedKeyError: the key was used for another request.
+        """
+        with unit_of_work(self.engine) as work:
+            request = _hash(command, actor, reason)
+            if key is not None and (done := desk.answered(work, key, request)) is not None:
+                return self._answer(work, done, repeated=True)
+            try:
+                events = self._perform(work, command, actor=actor, reason=reason, approved_by=None)
+            except ApprovalNeededError:
+                return self._ask(work, command, actor=actor, reason=reason, key=key)
+            if key is not None:
+                desk.keep_answer(work, key, request, events)
+            return self._answer(work, events)
+
+    def approve(self, approval: int, *, actor: str) -> Answer:
+        """Carries out what another person asked for."""
+        with unit_of_work(self.engine) as work:
+            asked = desk.open_approval(work, approval)
+            if asked.requested_by == actor:
+                raise IdentityError(
+                    "The second person must be another than the one who asked.", hint="Ask a colleague."
+                )
+            command = COMMANDS.validate_python(asked.command)
+            events = self._perform(
+                work, command, actor=asked.requested_by, reason=asked.reason, approved_by=actor
+            )
+            stamp = self._stamp(actor, asked.reason)
+            events += desk.close_approval(work, approval, state="approved", stamp=stamp)
+            return self._answer(work, events)
+
+    def refuse(self, approval: int, *, actor: str, reason: str) -> Answer:
+        with unit_of_work(self.engine) as work:
+            desk.open_approval(work, approval)
+            stamp = self._stamp(actor, reason)
+            return self._answer(work, desk.close_approval(work, approval, state="refused", stamp=stamp))
+
+    def preview(self, command: Command) -> Preview:
+        """What the command would do, with nothing done. Raises what carrying it out would, except ApprovalNeededError."""
+        with unit_of_work(self.engine) as work:
+            try:
+                return self._preview(work, command, approved_by=None)
+            except ApprovalNeededError:
+                return self._preview(work, command, approved_by="a second person")
+            finally:
+                work.forget()
+
+    def _perform(
+        self,
+        work: UnitOfWork,
+        command: Command,
+        *,
+        actor: str,
+        reason: str,
+        approved_by: str | None,
+    ) -> list[int]:
+        first = work.last_event() + 1
+        planned = self._plan(work, command, approved_by=approved_by)
+        stamp = self._stamp(actor, reason)
+        work.append(planned.events, stamp=stamp)
+        if planned.entities:
+            renew_golden(work, planned.entities, self.rules, stamp=stamp)
+        questions = self._questions(work, command, planned)
+        desk.raise_questions(work, questions, stamp=stamp)
+        return list(range(first, work.last_event() + 1))
+
+    def _plan(self, work: UnitOfWork, command: Command, *, approved_by: str | None) -> Plan:
+        facts = load_for(work, command, anchors=self.anchors, source=self.source, approved_by=approved_by)
+        return plan(work.state, command, facts)
+
+    def _questions(self, work: UnitOfWork, command: Command, planned: Plan) -> list[Question]:
+        """Records that joined after a merge now undone stay with the survivor; a person looks at those that may not belong there."""
+        if not isinstance(command, Unmerge) or not planned.joined_since:
+            return []
+        survivor, restored = planned.entities
+        either = desk.resembling(work, planned.joined_since, work.state.members[restored])
+        return [
+            Question(
+                reason="unmerge.joined_since",
+                subject=f"unmerge.joined_since:{command.event}:{record}",
+                detail={"entities": [work.key(survivor), work.key(restored)], "records": [record]},
+            )
+            for record in either
+        ]
+
+    def _preview(self, work: UnitOfWork, command: Command, *, approved_by: str | None) -> Preview:
+        planned = self._plan(work, command, approved_by=approved_by)
+        state = work.state
+        numbers = {number: found.standing() for number, found in state.numbers.items()}
+        known = [entity for entity in planned.entities if entity in state.entities]
+        before = standing_golden(work, known)
+        versions = {entity: state.entities[entity].version for entity in known}
+        for event in planned.events:
+            state.apply(0, *event)
+        as_of = last_as_of(work)
+        golden = {
+            entity: None
+            if (found := golden_of(work, entity, self.rules, as_of=as_of)) is None
+            else dict(found.values)
+            for entity in planned.entities
+        }
+        registries = desk.registries_of(work, {r for e in planned.entities for r in state.members[e]})
+        return Preview(
+            golden=golden,
+            golden_before=before,
+            numbers=[
+                {"number": number, "before": numbers[number], "after": found.standing()}
+                for number, found in sorted(state.numbers.items())
+                if numbers.get(number) != found.standing()
+            ],
+            records={entity: sorted(state.members[entity]) for entity in planned.entities},
+            versions=versions,
+            notified=sorted(registries - self.sealed),
+            joined_since=planned.joined_since,
+            left_since=planned.left_since,
+            needs_approval=approved_by is not None,
+        )
+
+    def _ask(self, work: UnitOfWork, command: Command, *, actor: str, reason: str, key: str | None) -> Answer:
+        events, approval = desk.ask_approval(
+            work, COMMANDS.dump_python(command, mode="json"), stamp=self._stamp(actor, reason)
+        )
+        if key is not None:
+            desk.keep_answer(work, key, _hash(command, actor, reason), events)
+        return Answer(events=events, approval=approval)
+
+    def _answer(self, work: UnitOfWork, events: list[int], *, repeated: bool = False) -> Answer:
+        bodies = [work.event(seq) for seq in events]
+        asked = next((b["data"]["approval"] for b in bodies if b["kind"] == EventKind.APPROVAL_ASKED), None)
+        names = desk.affected(work, events)
+        work.load(names)
+        versions = {name: work.state.entities[name].version for name in names}
+        return Answer(events=events, entities=versions, approval=asked, repeated=repeated)
+
+    def _stamp(self, actor: str, reason: str) -> Stamp:
+        return Stamp(at=self.source.now(), actor=actor, reason=reason)
+
+
+def _hash(command: Command, actor: str, reason: str) -> str:
+    body = canonical_json(
+        {"actor": actor, "command": COMMANDS.dump_python(command, mode="json"), "reason": reason}
+    )
+    return hashlib.sha256(body.encode()).hexdigest()
