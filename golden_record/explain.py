@@ -88,4 +88,11 @@ def _by_steward(decision: Decision, *, language: Language) -> str:
 def _reason(decision: Decision, *, language: Language) -> str:
     if decision.criterion == UNCONTESTED:
         return "không có giá trị nào khác bị loại" if language == "vi" else "no other value was left out"
-    return _REASONS[language][decision.criterion]
+    return criterion_words(decision.criterion, language=language)
+
+
+def criterion_words(criterion: str, *, language: Language) -> str:
+    """What a criterion says of a value that was chosen against one that it left out."""
+    if criterion == OVERRIDE:
+        return "cán bộ đã quyết định" if language == "vi" else "a steward decided it"
+    return _REASONS[language][criterion]

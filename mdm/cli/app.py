@@ -10,10 +10,13 @@ from typing import Annotated
 import typer
 
 from mdm.cli import show
+from mdm.cli.entity import entity_commands
 from mdm.cli.quarantine import quarantine_commands
 from mdm.cli.registry import registry_commands
 from mdm.cli.terminal import (
+    AsOfOption,
     JsonOption,
+    SealedOption,
     StoreOption,
     confirm_overwrite,
     err,
@@ -37,6 +40,7 @@ app = typer.Typer(
 )
 app.add_typer(registry_commands, name="registry")
 app.add_typer(quarantine_commands, name="quarantine")
+app.add_typer(entity_commands, name="entity")
 
 PeopleOption = Annotated[
     int, typer.Option("--people", min=1, help="People alive at the end of the simulation.")
@@ -246,13 +250,12 @@ def export(
     what: Annotated[Export, typer.Argument(help="crosswalk, golden, households or quarantine")],
     *,
     path: Annotated[Path, typer.Option("--out", help="File to write: .parquet or .csv")],
-    include_sealed: Annotated[
-        bool, typer.Option("--include-sealed", help="Also records of sealed registries.")
-    ] = False,
+    as_of: AsOfOption = None,
+    include_sealed: SealedOption = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
     store: StoreOption = None,
 ) -> None:
-    """Write canonical IDs (crosswalk), golden records, households or quarantined rows to a file."""
+    """Write canonical IDs (crosswalk), golden records, households or quarantined rows to a file, as they are or were."""
     from mdm.pipeline.export import export as export_file
     from mdm.registries.attributes import load_attributes
     from mdm.registries.declaration import load_registries
@@ -272,6 +275,7 @@ def export(
                 attributes=attributes,
                 registries=registries,
                 include_sealed=include_sealed,
+                as_of=as_of,
             )
         out.print(f"{rows:,} rows written to {path}")
 

@@ -41,6 +41,15 @@ StoreOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")]
+AsOfOption = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of",
+        metavar="WHEN",
+        help="As it was: an event's number, a day (YYYY-MM-DD, until its end in Vietnam), or a time with its zone.",
+    ),
+]
+SealedOption = Annotated[bool, typer.Option("--include-sealed", help="Also records of sealed registries.")]
 
 
 def load_settings(store: str | None = None, **given: Any) -> Settings:
@@ -163,8 +172,10 @@ def confirm_overwrite(path: Path, *, force: bool) -> None:
 
 
 __all__ = [
+    "AsOfOption",
     "Bars",
     "JsonOption",
+    "SealedOption",
     "StoreOption",
     "confirm_overwrite",
     "err",

@@ -1,17 +1,26 @@
-"""Exports for registries and analysts: crosswalk, golden records, households, quarantine; Parquet or CSV."""
+"""Exports for registries and analysts: crosswalk, golden records, households, quarantine; Parquet or CSV; now or as of a past moment.
+
+The store is read range by range of a key and joined and sorted in DuckDB, which spills to disk, so that memory does not grow
+with the country.
+"""
 
 from __future__ import annotations
 
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
 
 from mdm.errors import InputError
-from mdm.store.engine import bulk
+from mdm.identity.numbers import NumberKind
+from mdm.store.engine import bulk, reading
+from mdm.store.moments import Moment, read_moment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from mdm.pipeline import Export
@@ -20,13 +29,8 @@ if TYPE_CHECKING:
     from mdm.settings import Settings
     from mdm.store.engine import Bulk
 
-# the number by which a person is known now: the SSN, else the temporary number
-_LIVE_NUMBER = """
-    SELECT entity_key, number, kind, state FROM (
-        SELECT s.*, ROW_NUMBER() OVER (PARTITION BY entity_key ORDER BY kind, sequence DESC) AS place
-        FROM ssn AS s WHERE state NOT IN ('superseded', 'cancelled')
-    ) AS ranked WHERE place = 1
-"""
+_ROWS_AT_ONCE = 200_000
+_TYPES = {pa.string(): "VARCHAR", pa.int64(): "BIGINT"}
 
 
 def export(
@@ -37,100 +41,220 @@ def export(
     attributes: Attributes,
     registries: Mapping[str, RegistryDeclaration],
     include_sealed: bool = False,
+    as_of: str | None = None,
 ) -> int:
     """Writes a file by its ending (.parquet or .csv, UTF-8) and returns its number of rows.
 
-    Records of sealed registries are left out unless asked for: who is in them is itself a secret.
+    Records of sealed registries are left out unless asked for: who is in them is itself a secret. With `as_of` (an event's
+    number, a day, a time: see `read_moment`) the rows are those that the same export would have had then.
     """
     if path.suffix not in {".parquet", ".csv"}:
         raise InputError("the file's ending must be .parquet or .csv", where=str(path))
+    if not path.parent.is_dir():
+        raise InputError("there is no such folder", where=str(path.parent))
+    if as_of is not None and what == "quarantine":
+        raise InputError(
+            "the quarantine is exported as it is now", where="--as-of", hint="Leave --as-of out."
+        )
     sealed = (
         []
         if include_sealed
         else [code for code, declared in registries.items() if declared.sensitivity == "sealed"]
     )
-    connection = duckdb.connect()
-    with bulk(settings) as store:
-        if what == "crosswalk":
-            query = _crosswalk(connection, store, sealed)
-        elif what == "golden":
-            query = _golden(connection, store, attributes)
-        elif what == "households":
-            query = _households(connection, store, sealed, attributes)
-        else:
-            query = _quarantine(connection, store, sealed)
-    options = "FORMAT parquet, COMPRESSION zstd" if path.suffix == ".parquet" else "FORMAT csv, HEADER"
-    partial = path.with_name(path.name + ".partial")
-    connection.execute(f"COPY ({query}) TO '{str(partial).replace(chr(39), chr(39) * 2)}' ({options})")
+    moment = None
+    if as_of is not None:
+        with reading(settings) as connection:
+            moment = read_moment(connection, as_of)
+    with _scratch(settings, path.parent) as connection:
+        with bulk(settings) as store:
+            source = _Reading(connection, store, moment, sealed)
+            if what == "crosswalk":
+                query = _crosswalk(source)
+            elif what == "golden":
+                query = _golden(source, attributes)
+            elif what == "households":
+                query = _households(source, attributes)
+            else:
+                query = _quarantine(source)
+        options = "FORMAT parquet, COMPRESSION zstd" if path.suffix == ".parquet" else "FORMAT csv, HEADER"
+        partial = path.with_name(path.name + ".partial")
+        # by way of Arrow, which knows no statistics: whether a column may be null must not depend on what is in it
+        with connection.cursor() as writing:
+            writing.register("exported", connection.sql(query).to_arrow_reader(_ROWS_AT_ONCE))
+            written = writing.execute(f"COPY exported TO '{_escaped(partial)}' ({options})").fetchall()
     partial.replace(path)
-    return int(connection.execute(f"SELECT COUNT(*) FROM ({query})").fetchall()[0][0])
+    return int(written[0][0])
 
 
-def _strings(*names: str) -> pa.Schema:
-    return pa.schema([(name, pa.string()) for name in names])
+@contextmanager
+def _scratch(settings: Settings, folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Compressed in memory, and above the limit on disk beside the file that is written."""
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as spill:
+        connection = duckdb.connect()
+        try:
+            connection.execute("ATTACH ':memory:' AS work (COMPRESS); USE work")
+            connection.execute(f"SET memory_limit = '{settings.memory_limit}'")
+            connection.execute(f"SET temp_directory = '{_escaped(spill)}'")
+            yield connection
+        finally:
+            connection.close()
 
 
-def _not_in(column: str, codes: list[str]) -> str:
-    listed = ", ".join(f"'{code}'" for code in codes)
-    return f"{column} NOT IN ({listed})" if codes else "1 = 1"
+def _escaped(path: Path | str) -> str:
+    return str(path).replace("'", "''")
 
 
-def _crosswalk(connection: duckdb.DuckDBPyConnection, store: Bulk, sealed: list[str]) -> str:
-    rows = store.read(
+@dataclass(frozen=True)
+class _Reading:
+    """From the store into DuckDB, as of a moment; None is the present, by the indices of what stands."""
+
+    connection: duckdb.DuckDBPyConnection
+    store: Bulk
+    moment: Moment | None
+    sealed: list[str]
+
+    def load(self, name: str, select: str, *, key: str, last: str, schema: pa.Schema) -> None:
+        """Adds rows to table `name`. `select` ends in a condition, `key` is a whole number of its rows, `last` a query for the highest."""
+        columns = ", ".join(f'"{field.name}" {_TYPES[field.type]}' for field in schema)
+        self.connection.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
+        highest = self.store.scalar(last)
+        for start in range(0, 0 if highest is None else int(highest) + 1, _ROWS_AT_ONCE):
+            rows = self.store.read(
+                f"{select} AND {key} >= {start} AND {key} < {start + _ROWS_AT_ONCE}", schema
+            )
+            self.connection.register("incoming", rows)
+            self.connection.execute(f"INSERT INTO {name} FROM incoming")
+            self.connection.unregister("incoming")
+
+    def stands(self, of: str) -> str:
+        if self.moment is None:
+            return f"{of}.until_event IS NULL"
+        seq = self.moment.seq
+        return f"{of}.from_event <= {seq} AND ({of}.until_event IS NULL OR {of}.until_event > {seq})"
+
+    def version(self) -> str:
+        """Joins the version `v` of record `r`."""
+        version = (
+            "r.version"
+            if self.moment is None
+            else f"(SELECT MAX(w.version) FROM record_version AS w WHERE w.record_id = r.record_id AND w.batch_id <= {self.moment.batch})"
+        )
+        return f"JOIN record_version AS v ON v.record_id = r.record_id AND v.version = {version}"
+
+    def open(self, column: str) -> str:
+        """Without sealed registries."""
+        listed = ", ".join(f"'{code}'" for code in self.sealed)
+        return f"{column} NOT IN ({listed})" if listed else "1 = 1"
+
+    def load_live_numbers(self) -> None:
+        """Table `live_number`: the number by which an entity is known, the SSN, else the temporary number."""
+        live = "state NOT IN ('superseded', 'cancelled')"
+        schema = _schema("entity_key:int", "number", "kind", "state", "sequence:int")
+        for kind in NumberKind:
+            last = f"SELECT MAX(sequence) FROM ssn WHERE kind = '{kind}'"
+            columns = "s.number, s.kind, {0}.state, s.sequence FROM ssn AS s"
+            present = "" if self.moment is None else f" AND s.changed_event <= {self.moment.seq}"
+            self.load(
+                "number",
+                f"SELECT s.entity_key, {columns.format('s')} WHERE s.kind = '{kind}' AND s.{live}{present}",
+                key="s.sequence",
+                last=last,
+                schema=schema,
+            )
+            if self.moment is not None:
+                self.load(
+                    "number",
+                    f"SELECT p.entity_key, {columns.format('p')} JOIN ssn_past AS p ON p.number = s.number"
+                    f" WHERE s.kind = '{kind}' AND p.{live} AND {self.stands('p')}",
+                    key="s.sequence",
+                    last=last,
+                    schema=schema,
+                )
+        self.connection.execute(
+            "CREATE VIEW live_number AS FROM number QUALIFY ROW_NUMBER() OVER (PARTITION BY entity_key ORDER BY kind, sequence DESC) = 1"
+        )
+
+
+def _schema(*names: str) -> pa.Schema:
+    """Texts; `name:int` for a whole number."""
+    return pa.schema(
+        [(n.removesuffix(":int"), pa.int64() if n.endswith(":int") else pa.string()) for n in names]
+    )
+
+
+_LAST_MEMBERSHIP = "SELECT MAX(membership_id) FROM membership"
+_LAST_RECORD = "SELECT MAX(record_id) FROM record"
+
+
+def _crosswalk(source: _Reading) -> str:
+    source.load(
+        "member",
         f"""
-        SELECT r.registry, r.local_id, e.entity_id, n.number
-        FROM record AS r
-        JOIN membership AS m ON m.record_id = r.record_id AND m.until_event IS NULL
+        SELECT r.registry, r.local_id, e.entity_id, e.entity_key
+        FROM membership AS m
+        JOIN record AS r ON r.record_id = m.record_id
+        {source.version()}
         JOIN entity AS e ON e.entity_key = m.entity_key
-        LEFT JOIN ({_LIVE_NUMBER}) AS n ON n.entity_key = e.entity_key
-        WHERE r.kind = 'person' AND r.status = 'active' AND {_not_in("r.registry", sealed)}
+        WHERE r.kind = 'person' AND v.status = 'active' AND {source.stands("m")} AND {source.open("r.registry")}
         """,
-        _strings("registry", "local_id", "entity_id", "ssn"),
+        key="m.membership_id",
+        last=_LAST_MEMBERSHIP,
+        schema=_schema("registry", "local_id", "entity_id", "entity_key:int"),
     )
-    connection.register("crosswalk", rows)
-    return "SELECT * FROM crosswalk ORDER BY registry, local_id"
+    source.load_live_numbers()
+    return (
+        "SELECT registry, local_id, entity_id, number AS ssn FROM member LEFT JOIN live_number USING (entity_key)"
+        " ORDER BY registry, local_id"
+    )
 
 
-def _golden(connection: duckdb.DuckDBPyConnection, store: Bulk, attributes: Attributes) -> str:
-    rows = store.read(
+def _golden(source: _Reading, attributes: Attributes) -> str:
+    source.load(
+        "golden",
         f"""
-        SELECT e.entity_id, n.number, n.kind, n.state, g."values", g.provenance
-        FROM golden AS g
-        JOIN entity AS e ON e.entity_key = g.entity_key
-        LEFT JOIN ({_LIVE_NUMBER}) AS n ON n.entity_key = e.entity_key
-        WHERE g.until_event IS NULL AND e.kind = 'person'
+        SELECT e.entity_id, g.entity_key, g."values", g.provenance
+        FROM golden AS g JOIN entity AS e ON e.entity_key = g.entity_key
+        WHERE {source.stands("g")} AND e.kind = 'person'
         """,
-        _strings("entity_id", "ssn", "number_kind", "number_state", "values", "provenance"),
+        key="g.golden_id",
+        last="SELECT MAX(golden_id) FROM golden",
+        schema=_schema("entity_id", "entity_key:int", "values", "provenance"),
     )
-    connection.register("golden", rows)
+    source.load_live_numbers()
     columns = _attribute_columns(attributes.of("person"), '"values"')
-    return f"SELECT entity_id, ssn, number_kind, number_state, {columns}, provenance FROM golden ORDER BY entity_id"
+    return f"""
+        SELECT entity_id, number AS ssn, kind AS number_kind, state AS number_state, {columns}, provenance
+        FROM golden LEFT JOIN live_number USING (entity_key) ORDER BY entity_id
+    """
 
 
-def _households(
-    connection: duckdb.DuckDBPyConnection, store: Bulk, sealed: list[str], attributes: Attributes
-) -> str:
+def _households(source: _Reading, attributes: Attributes) -> str:
     """One row per household record, with the entities of the records that name it as their household."""
-    households = store.read(
+    source.load(
+        "household",
         f"""
-        SELECT r.registry, r.local_id, v.attributes FROM record AS r
-        JOIN record_version AS v ON v.record_id = r.record_id AND v.version = r.version
-        WHERE r.kind = 'household' AND r.status = 'active' AND {_not_in("r.registry", sealed)}
+        SELECT r.registry, r.local_id, v.attributes FROM record AS r {source.version()}
+        WHERE r.kind = 'household' AND v.status = 'active' AND {source.open("r.registry")}
         """,
-        _strings("registry", "local_id", "attributes"),
+        key="r.record_id",
+        last=_LAST_RECORD,
+        schema=_schema("registry", "local_id", "attributes"),
     )
-    members = store.read(
+    source.load(
+        "person",
         f"""
-        SELECT r.registry, v.attributes, e.entity_id FROM record AS r
-        JOIN record_version AS v ON v.record_id = r.record_id AND v.version = r.version
-        JOIN membership AS m ON m.record_id = r.record_id AND m.until_event IS NULL
+        SELECT r.registry, v.attributes, e.entity_id
+        FROM membership AS m
+        JOIN record AS r ON r.record_id = m.record_id
+        {source.version()}
         JOIN entity AS e ON e.entity_key = m.entity_key
-        WHERE r.kind = 'person' AND r.status = 'active' AND v.attributes LIKE '%"household_ref"%' AND {_not_in("r.registry", sealed)}
+        WHERE r.kind = 'person' AND v.status = 'active' AND v.attributes LIKE '%"household_ref"%'
+            AND {source.stands("m")} AND {source.open("r.registry")}
         """,
-        _strings("registry", "attributes", "entity_id"),
+        key="m.membership_id",
+        last=_LAST_MEMBERSHIP,
+        schema=_schema("registry", "attributes", "entity_id"),
     )
-    connection.register("household", households)
-    connection.register("person", members)
     columns = _attribute_columns(attributes.of("household"), "h.attributes")
     return f"""
         WITH member AS (
@@ -153,27 +277,25 @@ def _attribute_columns(declared: Mapping[str, Attribute], document: str) -> str:
     return ", ".join(texts)
 
 
-def _quarantine(connection: duckdb.DuckDBPyConnection, store: Bulk, sealed: list[str]) -> str:
-    rows = store.read(
-        f"""
-        SELECT CAST(quarantine_id AS TEXT), registry, source, file, CAST(row_number AS TEXT), local_id, reason, detail, raw, status
-        FROM quarantine WHERE {_not_in("registry", sealed)}
-        """,
-        _strings(
-            "quarantine_id",
-            "registry",
-            "source",
-            "file",
-            "row_number",
-            "local_id",
-            "reason",
-            "detail",
-            "raw",
-            "status",
-        ),
+def _quarantine(source: _Reading) -> str:
+    names = [
+        "quarantine_id:int",
+        "registry",
+        "source",
+        "file",
+        "row_number:int",
+        "local_id",
+        "reason",
+        "detail",
+        "raw",
+        "status",
+    ]
+    schema = _schema(*names)
+    source.load(
+        "quarantined",
+        f"SELECT {', '.join(schema.names)} FROM quarantine WHERE {source.open('registry')}",
+        key="quarantine_id",
+        last="SELECT MAX(quarantine_id) FROM quarantine",
+        schema=schema,
     )
-    connection.register("quarantined", rows)
-    return (
-        "SELECT * REPLACE (CAST(quarantine_id AS BIGINT) AS quarantine_id, CAST(row_number AS BIGINT) AS row_number)"
-        " FROM quarantined ORDER BY 1"
-    )
+    return "FROM quarantined ORDER BY quarantine_id"

@@ -78,7 +78,7 @@ def map_records(
     return MappedRecords(
         mapping=mapping,
         place=place,
-        local_id=_local_ids(mapping, cells),
+        local_id=local_ids(mapping, cells),
         operation=_operations(mapping.operation, cells),
         document_date=document_date,
         values=values,
@@ -156,7 +156,7 @@ def _taken(mapping: RecordMapping | RenumberingMapping, table: pa.Table) -> tupl
     return cells.filtered(mask), pc.indices_nonzero(mask).cast(pa.int64())
 
 
-def _local_ids(mapping: RecordMapping, cells: Cells) -> pa.Array:
+def local_ids(mapping: RecordMapping, cells: Cells) -> pa.Array:
     """Null where a part of the key is empty."""
     joined = pc.binary_join_element_wise(*(cells.text(column) for column in mapping.key), "|")
     return pc.binary_join_element_wise(mapping.key_prefix, joined, "") if mapping.key_prefix else joined

@@ -90,6 +90,17 @@ def make_engine(settings: Settings) -> Engine:
     )
 
 
+@contextmanager
+def reading(settings: Settings) -> Iterator[Connection]:
+    """A connection for reads only, closed with its engine."""
+    engine = make_engine(settings)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
 class Bulk:
     """One transaction on an ADBC connection. Everything in it is kept together or not at all."""
 

@@ -6,17 +6,9 @@ and a canonical hash does not depend on the engine.
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Double,
-    Index,
-    Integer,
-    MetaData,
-    Table,
-    Text,
-    text,
-)
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Double, Index, Integer, MetaData, Table, Text, text
 
 metadata = MetaData(
     naming_convention={
@@ -40,6 +32,11 @@ def _int(name: str, *, nullable: bool = False) -> Column[int]:
 
 def _text(name: str, *, nullable: bool = False) -> Column[str]:
     return Column(name, Text, nullable=nullable)
+
+
+def _only(condition: str) -> dict[str, Any]:
+    """The rows that a partial index holds."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
 
 
 meta = Table(
@@ -199,14 +196,9 @@ membership = Table(
     _int("entity_key"),
     _int("from_event"),
     _int("until_event", nullable=True),
-    Index(
-        "uq_membership_active_record_id",
-        "record_id",
-        unique=True,
-        sqlite_where=text("until_event IS NULL"),
-        postgresql_where=text("until_event IS NULL"),
-    ),
+    Index("uq_membership_active_record_id", "record_id", unique=True, **_only("until_event IS NULL")),
     Index("ix_membership_entity_key", "entity_key"),
+    Index("ix_membership_ended_record_id", "record_id", **_only("until_event IS NOT NULL")),
     comment="a record belongs to an entity from one event until another; never overwritten",
 )
 
@@ -222,13 +214,7 @@ golden = Table(
     _text("hash"),
     _text("policy"),
     _text("as_of"),
-    Index(
-        "uq_golden_active_entity_key",
-        "entity_key",
-        unique=True,
-        sqlite_where=text("until_event IS NULL"),
-        postgresql_where=text("until_event IS NULL"),
-    ),
+    Index("uq_golden_active_entity_key", "entity_key", unique=True, **_only("until_event IS NULL")),
     Index("ix_golden_entity_key", "entity_key"),
     comment="the golden record of an entity from one event until another; as_of is the day from which ages were counted",
 )
@@ -332,14 +318,8 @@ decision = Table(
     _text("reason"),
     _int("from_event"),
     _int("until_event", nullable=True),
-    Index(
-        "uq_decision_standing_pair",
-        "record_l",
-        "record_r",
-        unique=True,
-        sqlite_where=text("until_event IS NULL"),
-        postgresql_where=text("until_event IS NULL"),
-    ),
+    Index("uq_decision_standing_pair", "record_l", "record_r", unique=True, **_only("until_event IS NULL")),
+    Index("ix_decision_record_l", "record_l"),
     Index("ix_decision_record_r", "record_r"),
     comment="a person's word on two records, must_link or cannot_link; record_l < record_r; outlives any model",
 )

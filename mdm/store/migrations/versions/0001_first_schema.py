@@ -109,6 +109,7 @@ def upgrade() -> None:
         comment="a person's word on two records, must_link or cannot_link; record_l < record_r; outlives any model",
     )
     with op.batch_alter_table("decision", schema=None) as batch_op:
+        batch_op.create_index("ix_decision_record_l", ["record_l"], unique=False)
         batch_op.create_index("ix_decision_record_r", ["record_r"], unique=False)
         batch_op.create_index(
             "uq_decision_standing_pair",
@@ -262,6 +263,13 @@ def upgrade() -> None:
         comment="a record belongs to an entity from one event until another; never overwritten",
     )
     with op.batch_alter_table("membership", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_membership_ended_record_id",
+            ["record_id"],
+            unique=False,
+            sqlite_where=sa.text("until_event IS NOT NULL"),
+            postgresql_where=sa.text("until_event IS NOT NULL"),
+        )
         batch_op.create_index("ix_membership_entity_key", ["entity_key"], unique=False)
         batch_op.create_index(
             "uq_membership_active_record_id",
@@ -503,6 +511,11 @@ def downgrade() -> None:
             postgresql_where=sa.text("until_event IS NULL"),
         )
         batch_op.drop_index("ix_membership_entity_key")
+        batch_op.drop_index(
+            "ix_membership_ended_record_id",
+            sqlite_where=sa.text("until_event IS NOT NULL"),
+            postgresql_where=sa.text("until_event IS NOT NULL"),
+        )
 
     op.drop_table("membership")
     op.drop_table("log_node")
@@ -539,6 +552,7 @@ def downgrade() -> None:
             postgresql_where=sa.text("until_event IS NULL"),
         )
         batch_op.drop_index("ix_decision_record_r")
+        batch_op.drop_index("ix_decision_record_l")
 
     op.drop_table("decision")
     op.drop_table("checkpoint")
