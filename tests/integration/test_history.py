@@ -15,7 +15,7 @@ from mdm.store.engine import reading
 from mdm.store.history import entity_at, history
 from mdm.store.moments import read_moment
 from mdm.store.resolving import Name, parse_name, resolve, resolve_one
-from mdm.store.tables import event
+from mdm.store.tables import alias, entity, event, golden, membership, record, ssn
 from tests.integration.story import CHIEF, EXPORTS, STEWARD, everyone, exported, plain
 
 STEPS = (
@@ -54,6 +54,48 @@ def test_exports_as_of_a_step_are_the_files_of_that_step(story, step, tmp_path):
     told = story.steps[step]
     again = exported(story.settings, tmp_path, as_of=str(told.moment.seq))
     assert {name: again[name] == told.files[name] for name in EXPORTS} == dict.fromkeys(EXPORTS, True)
+
+
+def test_the_present_is_what_stands_in_the_tables(story):
+    """Asked another way: by what has not ended, and by the present version of a record."""
+    standing = {
+        name: {
+            "status": person["status"],
+            "version": person["version"],
+            "members": {(m["record"], m["version"], m["status"]) for m in person["members"]},
+            "golden": person["golden"] and (person["golden"]["hash"], person["golden"]["since"]),
+            "numbers": {(n["number"], n["state"], n["superseded_by"]) for n in person["numbers"]},
+            "aliases": {(known["scheme"], known["value"]) for known in person["aliases"]},
+        }
+        for name, person in story.steps["second run"].people.items()
+    }
+    with reading(story.settings) as connection:
+        ids = dict(connection.execute(select(entity.c.entity_key, entity.c.entity_id)).all())
+        plainly = {
+            row.entity_id: {
+                "status": row.status,
+                "version": row.version,
+                "members": set(),
+                "golden": None,
+                "numbers": set(),
+                "aliases": set(),
+            }
+            for row in connection.execute(select(entity))
+        }
+        members = select(membership.c.entity_key, record.c.record_id, record.c.version, record.c.status)
+        for key, *member in connection.execute(
+            members.join(record, record.c.record_id == membership.c.record_id).where(
+                membership.c.until_event.is_(None)
+            )
+        ):
+            plainly[ids[key]]["members"].add(tuple(member))
+        for row in connection.execute(select(golden).where(golden.c.until_event.is_(None))):
+            plainly[ids[row.entity_key]]["golden"] = (row.hash, row.from_event)
+        for row in connection.execute(select(ssn)):
+            plainly[ids[row.entity_key]]["numbers"].add((row.number, row.state, row.superseded_by))
+        for row in connection.execute(select(alias).where(alias.c.until_event.is_(None))):
+            plainly[ids[row.entity_key]]["aliases"].add((row.scheme, row.value))
+    assert standing == plainly
 
 
 def test_steps_differ_so_that_their_equality_says_something(story):
@@ -110,6 +152,12 @@ def test_between_a_merge_and_its_golden_record_the_log_says_so(story, connection
     before = story.steps["run"].people[story.cast["anchored"]]["golden"]
     assert survivor.golden is not None
     assert survivor.golden.hash == before["hash"]
+    for name, seq in (("stray", merge), ("a", story.steps["chain begun"].events[0])):
+        told = [
+            entity_at(connection, story.cast[name], read_moment(connection, at)).status
+            for at in (seq - 1, seq)
+        ]
+        assert told == ["active", "superseded"]
 
 
 def test_a_correction_shows_from_its_delivery_on_and_in_the_golden_record_from_its_run_on(story):
@@ -244,6 +292,18 @@ def test_a_history_has_every_event_that_changed_what_is_said_of_an_entity(story,
                 assert any(first.moment.seq < seq <= last.moment.seq for seq in told), (after, name)
 
 
+def test_the_end_of_a_golden_record_and_of_an_alias_is_told(story, connection):
+    merged = story.steps["merged"]
+    told = {one.event.seq: one for one in history(connection, story.cast["stray"], merged.moment)}
+    assert "The golden record ended" in {told[seq].words.en for seq in merged.events if seq in told}
+    known = next(
+        name
+        for name, person in story.steps["run"].people.items()
+        if len(person["aliases"]) > len(story.steps["second run"].people[name]["aliases"])
+    )
+    assert any("o longer known by" in one.words.en for one in history(connection, known))
+
+
 def test_a_history_ends_at_its_moment(story, connection):
     moment = story.steps["merged"].moment
     told = history(connection, story.cast["anchored"], moment)
@@ -266,11 +326,11 @@ def test_a_history_says_who_approved_and_which_values_changed(story, connection)
 
 def test_a_decision_is_told_to_both_sides(story, connection):
     (seq,) = story.steps["decided"].events
-    for record in ("split", "dying"):
+    for role in ("split", "dying"):
         holder = next(
             name
             for name, person in story.steps["decided"].people.items()
-            if story.records[record] in {member["record"] for member in person["members"]}
+            if story.records[role] in {member["record"] for member in person["members"]}
         )
         told = {one.event.seq: one for one in history(connection, holder)}
         assert told[seq].event.reason == "seen both"
