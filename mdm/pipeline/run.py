@@ -17,7 +17,7 @@ import pyarrow as pa
 from golden_record.policy import load_policy
 from matching.model import load_model
 from mdm.identity.clock import Source
-from mdm.identity.events import EventKind, canonical_json
+from mdm.identity.events import EventKind, Stamp, canonical_json
 from mdm.pipeline.golden_step import golden_step
 from mdm.pipeline.number_step import number_step
 from mdm.pipeline.progress import Progress, Silent, share_of
@@ -28,6 +28,7 @@ from mdm.registries.attributes import load_attributes
 from mdm.registries.declaration import load_registries
 from mdm.store.engine import bulk
 from mdm.store.keys import number_plan
+from mdm.store.log import append_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,6 +51,18 @@ STEPS: dict[str, Callable[[Context, Bulk], StepResult]] = {
 }
 _STEP_ROWS = pa.schema(
     [("step", pa.string()), ("seconds", pa.float64()), ("rows", pa.int64()), ("detail", pa.string())]
+)
+
+
+_RUN = pa.schema([("started_at", pa.string()), ("fingerprint", pa.string())])
+_KEPT_STEPS = pa.schema(
+    [
+        ("step", pa.string()),
+        ("finished_at", pa.string()),
+        ("seconds", pa.float64()),
+        ("rows", pa.int64()),
+        ("detail", pa.string()),
+    ]
 )
 
 
@@ -133,7 +146,7 @@ def run(
             retrain=retrain,
         )
         steps = [done.get(name) or _perform(context, name, progress) for name in STEPS]
-    _finish(settings, run_id, source, steps)
+    _finish(settings, run_id, source, steps, actor=actor)
     discard(settings, run_id)
     return RunReport(run_id=run_id, resumed=resumed, steps=steps)
 
@@ -181,15 +194,34 @@ def _begin(store: Bulk, fingerprint: str, source: Source) -> tuple[str, bool]:
     return run_id, False
 
 
-def _finish(settings: Settings, run_id: str, source: Source, steps: list[FinishedStep]) -> None:
+def _finish(
+    settings: Settings, run_id: str, source: Source, steps: list[FinishedStep], *, actor: str
+) -> None:
     summary = canonical_json({step.step: step.detail for step in steps})
+    at = source.now()
     with bulk(settings) as store:
-        store.stage(
-            "finished_run", pa.table({"run_id": [run_id], "at": [source.now()], "summary": [summary]})
-        )
+        known = store.read(
+            f"SELECT started_at, fingerprint FROM run WHERE run_id = '{run_id}'", _RUN
+        ).to_pylist()[0]
+        kept = store.read(
+            f"SELECT step, finished_at, seconds, rows, detail FROM run_step WHERE run_id = '{run_id}' ORDER BY finished_at, step",
+            _KEPT_STEPS,
+        ).to_pylist()
+        data = {
+            **known,
+            "steps": [{**row, "detail": _sha256(row["detail"])} for row in kept],
+            "summary": _sha256(summary),
+        }
+        stamp = Stamp(at=at, actor=actor, reason="run finished", run=run_id)
+        append_event(store, EventKind.RUN_FINISHED, data, stamp=stamp)
+        store.stage("finished_run", pa.table({"run_id": [run_id], "at": [at], "summary": [summary]}))
         store.execute(
             "UPDATE run SET finished_at = f.at, summary = f.summary FROM finished_run AS f WHERE run.run_id = f.run_id"
         )
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _finished_steps(store: Bulk, run_id: str) -> list[FinishedStep]:
@@ -214,4 +246,4 @@ def _fingerprint(
         for code, declared in registries.items()
     }
     depends = canonical_json([last_batch, model.hash, policy.hash, standing])
-    return hashlib.sha256(depends.encode()).hexdigest()
+    return _sha256(depends)

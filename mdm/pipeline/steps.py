@@ -17,6 +17,7 @@ from mdm.identity.events import Stamp
 from mdm.identity.reconcile import Question
 from mdm.store.edges import write_edges
 from mdm.store.engine import bulk
+from mdm.store.golden import rules_hash
 from mdm.store.models import current_model, keep_model
 from mdm.store.reviews import raise_reviews
 
@@ -72,6 +73,19 @@ class Context:
     def anchors(self) -> list[str]:
         """Registries whose people are anchored in the population."""
         return sorted(code for code, declared in self.registries.items() if declared.anchor)
+
+    @property
+    def trust(self) -> dict[tuple[str, str], float]:
+        """Registry and attribute to trust, as declared."""
+        return {
+            (code, attribute): value
+            for code, declared in self.registries.items()
+            for attribute, value in declared.trust.items()
+        }
+
+    @property
+    def golden_rules(self) -> str:
+        return rules_hash(self.policy.hash, self.trust)
 
     def stamp(self, reason: str) -> Stamp:
         return Stamp(at=self.source.now(), actor=self.actor, reason=reason, run=self.run_id)

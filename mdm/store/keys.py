@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from mdm.errors import ConfigurationError
+from mdm.identity.clock import utc_now
+from mdm.identity.events import EventKind, Stamp
 from mdm.identity.ssn import NumberPlan
+from mdm.store.log import append_event
 
 if TYPE_CHECKING:
     from mdm.settings import Settings
@@ -49,6 +52,8 @@ def number_plan(settings: Settings, store: Bulk) -> NumberPlan:
     known = store.scalar(f"SELECT value FROM meta WHERE name = '{_FINGERPRINT}'")
     if known is None:
         store.append("meta", pa.table({"name": [_FINGERPRINT], "value": [plan.fingerprint]}))
+        stamp = Stamp(at=utc_now(), actor="mdm")
+        append_event(store, EventKind.KEY_BOUND, {_FINGERPRINT: plan.fingerprint}, stamp=stamp)
     elif known != plan.fingerprint:
         raise ConfigurationError(
             "This SSN key is not the one that the store's numbers were issued with.",
