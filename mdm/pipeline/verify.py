@@ -14,6 +14,7 @@ from mdm.identity.ssn import kind_of
 from mdm.pipeline.prepare import ROW_HASH
 from mdm.store.engine import bulk
 from mdm.store.landing import BatchDigest
+from mdm.store.proofs import check_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +33,7 @@ class Check:
 
 @dataclass(frozen=True)
 class _Opened:
+    settings: Settings
     store: Bulk
     connection: duckdb.DuckDBPyConnection
 
@@ -51,7 +53,7 @@ def verify(settings: Settings, *, tell: Callable[[str], None] = lambda _: None) 
     """Runs every check; the store is sound when no check found anything wrong."""
     checks: list[Check] = []
     with bulk(settings) as store:
-        opened = _Opened(store, duckdb.connect())
+        opened = _Opened(settings, store, duckdb.connect())
         for name, check in _CHECKS.items():
             tell(name)
             examined, wrong = check(opened)
@@ -81,6 +83,10 @@ def _events(opened: _Opened) -> tuple[int, str | None]:
                 return rows.num_rows, f"event {seq}: a column differs from its body"
             expected += 1
     return rows.num_rows, None
+
+
+def _log(opened: _Opened) -> tuple[int, str | None]:
+    return check_log(opened.settings, opened.store)
 
 
 def _batches(opened: _Opened) -> tuple[int, str | None]:
@@ -232,6 +238,7 @@ def _golden(opened: _Opened) -> tuple[int, str | None]:
 
 _CHECKS: dict[str, Callable[[_Opened], tuple[int, str | None]]] = {
     "events": _events,
+    "signed log": _log,
     "deliveries": _batches,
     "record versions": _versions,
     "membership": _membership,
