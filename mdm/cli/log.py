@@ -143,7 +143,7 @@ def check(
         if as_json:
             print_json({"proved": told})
         else:
-            out.print(told, highlight=False, markup=False)
+            typer.echo(told)
 
 
 def _public_key(store: str | None) -> str:
