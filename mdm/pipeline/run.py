@@ -29,6 +29,7 @@ from mdm.registries.declaration import load_registries
 from mdm.store.engine import bulk
 from mdm.store.keys import number_plan
 from mdm.store.log import append_event
+from mdm.store.proofs import checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -147,6 +148,7 @@ def run(
         )
         steps = [done.get(name) or _perform(context, name, progress) for name in STEPS]
     _finish(settings, run_id, source, steps, actor=actor)
+    checkpoint(settings, source=source)
     discard(settings, run_id)
     return RunReport(run_id=run_id, resumed=resumed, steps=steps)
 

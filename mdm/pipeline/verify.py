@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 CHECKS: dict[str, Callable[[Opened], Found]] = {
     "events": log.events,
+    "signed log": log.signed,
     "keys": log.keys,
     "store, models, runs": log.facts,
     "deliveries": deliveries.batches,

@@ -13,7 +13,7 @@ from mdm.settings import Settings
 from mdm.simulation.settings import load_simulation_settings
 from mdm.simulation.simulate import simulate
 from mdm.store.engine import bulk
-from mdm.store.keys import make_key
+from mdm.store.keys import make_key, make_log_key
 from mdm.store.schema import create
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def new_store(folder: Path) -> Settings:
     settings = Settings(store=str(folder / "mdm.db"))
     create(settings)
     make_key(settings)
+    make_log_key(settings)
     return settings
 
 

@@ -45,6 +45,7 @@ def test_help_names_every_command():
         "export",
         "verify",
         "quarantine",
+        "log",
     ):
         assert command in text
 

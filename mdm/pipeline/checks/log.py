@@ -6,6 +6,7 @@ import orjson
 
 from mdm.identity.events import SEALED_SCHEMA, EventKind, leaf_hash
 from mdm.pipeline.checks.opened import Found, Opened, columns
+from mdm.store.proofs import check_log
 
 _AT_ONCE = 65_536
 
@@ -38,6 +39,11 @@ def events(opened: Opened) -> Found:
         "CREATE OR REPLACE VIEW told AS SELECT seq, kind, entity, run, \"at\", body -> '$.data' AS data FROM event"
     )
     return rows.num_rows, None
+
+
+def signed(opened: Opened) -> Found:
+    """Every checkpoint is the root of the events it covers, and signed."""
+    return check_log(opened.settings, opened.store)
 
 
 _KEYS = {
