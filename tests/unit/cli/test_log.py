@@ -102,6 +102,5 @@ def test_an_empty_log_is_not_signed(tmp_path):
 
 def test_verify_finds_a_rewritten_past(mdm, settings):
     mdm("log", "checkpoint")
-    assert "signed log" in mdm("verify")
     tamper(settings, "UPDATE checkpoint SET note = replace(note, 'time 2', 'time 1')")
     assert "signature is wrong" in mdm("verify", status=7)
