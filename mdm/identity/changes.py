@@ -17,7 +17,7 @@ from mdm.identity.numbers import BY_HAND, NumberKind, NumberState, Reason, check
 from mdm.identity.state import ACTIVE, SUPERSEDED, Entity, Number, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from collections.abc import Set as AbstractSet
 
     from mdm.identity.commands import Command
@@ -48,6 +48,8 @@ class Facts:
     """Entity to its golden record as it stands: values, provenance, hash, policy."""
     merge: PastMerge | None = None
     new_id: Callable[[], str] | None = None
+    by_hand: bool = False
+    """A person asks: what the command joins stays joined in later runs, until it is undone."""
     approved_by: str | None = None
 
 
@@ -110,6 +112,8 @@ def _merge(state: State, command: Merge, facts: Facts) -> Plan:
         "numbers": _merged_numbers(state, survivor.id, merged.id),
         "records": sorted(state.members[merged.id]),
     }
+    if facts.by_hand and state.members[merged.id] and state.members[survivor.id]:
+        data["must_link"] = list(ordered(min(state.members[survivor.id]), min(state.members[merged.id])))
     if facts.approved_by is not None:
         data["approved_by"] = facts.approved_by
     return Plan([(EventKind.ENTITY_MERGED, survivor.id, data)], [survivor.id, merged.id])
@@ -250,6 +254,7 @@ def _unmerge(state: State, facts: Facts) -> Plan:
         ],
         "records": records,
         "restored": restored.id,
+        "revoked": _linking(state, records, rest),
     }
     known = set(past.data["records"]) | set(past.data["before"][past.survivor]["records"])
     return Plan(
@@ -258,6 +263,16 @@ def _unmerge(state: State, facts: Facts) -> Plan:
         joined_since=sorted(set(rest) - known),
         left_since=sorted(set(past.data["records"]) - set(records)),
     )
+
+
+def _linking(state: State, left: Collection[int], right: Collection[int]) -> list[list[int]]:
+    """Must-links from one side to the other: what is taken apart is no longer said to be one."""
+    return [
+        list(pair)
+        for pair, decision in sorted(state.decisions.items())
+        if decision.kind is DecisionKind.MUST_LINK
+        and ((pair[0] in left and pair[1] in right) or (pair[0] in right and pair[1] in left))
+    ]
 
 
 def _split(state: State, command: Split, facts: Facts) -> Plan:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import duckdb
 import pyarrow as pa
 
+from mdm.duck import open_duckdb
 from mdm.errors import InputError
 from mdm.store.engine import bulk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    import duckdb
 
     from mdm.pipeline import Export
     from mdm.registries.attributes import Attribute, Attributes
@@ -49,7 +51,7 @@ def export(
         if include_sealed
         else [code for code, declared in registries.items() if declared.sensitivity == "sealed"]
     )
-    connection = duckdb.connect()
+    connection = open_duckdb()
     with bulk(settings) as store:
         if what == "crosswalk":
             query = _crosswalk(connection, store, sealed)

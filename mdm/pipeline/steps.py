@@ -10,9 +10,10 @@ import pyarrow as pa
 
 from matching.batch import score_pairs
 from matching.blocking import make_keys, make_pairs
-from matching.cluster import Edges, Exclusion, cluster
+from matching.cluster import DECISION, Decided, Edges, Exclusion, cluster
 from matching.train import train
 from mdm.errors import InputError
+from mdm.identity.decisions import DecisionKind
 from mdm.identity.events import Stamp
 from mdm.identity.reconcile import Question
 from mdm.store.edges import write_edges
@@ -175,7 +176,8 @@ def cluster_step(context: Context, store: Bulk) -> StepResult:
     edges = Edges(left=rows["record_l"], right=rows["record_r"], weight=rows["weight"])
     people = connection.execute(f"SELECT record_id, registry FROM {records} ORDER BY record_id").fetchnumpy()
     record = people["record_id"]
-    clusters = cluster(record, edges, exclusions=_exclusions(context, people["registry"]))
+    decided = _decided(store)
+    clusters = cluster(record, edges, exclusions=_exclusions(context, people["registry"]), decided=decided)
     connection.register("clustered", pa.table({"record_id": clusters.record, "cluster": clusters.cluster}))
     context.workspace.save("cluster", "SELECT * FROM clustered ORDER BY record_id")
     connection.unregister("clustered")
@@ -186,8 +188,9 @@ def cluster_step(context: Context, store: Bulk) -> StepResult:
             detail={"records": [refused.left, refused.right], "weight": round(refused.weight, 3)},
         )
         for refused in clusters.refused
+        if refused.constraint != DECISION  # it was answered already
     ]
-    questions += _doubtful_pairs(context, clusters.record, clusters.cluster)
+    questions += _doubtful_pairs(context, clusters.record, clusters.cluster, decided)
     raised = raise_reviews(store, questions, stamp=context.stamp("questions of the clustering"))
     sizes = np.bincount(np.unique(clusters.cluster, return_inverse=True)[1])
     return StepResult(
@@ -202,6 +205,19 @@ def cluster_step(context: Context, store: Bulk) -> StepResult:
     )
 
 
+def _decided(store: Bulk) -> Decided:
+    """People's decisions as they stand."""
+    schema = pa.schema([("record_l", pa.int64()), ("record_r", pa.int64())])
+    pairs = {}
+    for kind in DecisionKind:
+        rows = store.read(
+            f"SELECT record_l, record_r FROM decision WHERE until_event IS NULL AND kind = '{kind}' ORDER BY record_l, record_r",
+            schema,
+        )
+        pairs[kind] = np.stack([rows["record_l"].to_numpy(), rows["record_r"].to_numpy()], axis=1)
+    return Decided(must=pairs[DecisionKind.MUST_LINK], cannot=pairs[DecisionKind.CANNOT_LINK])
+
+
 def _exclusions(context: Context, registry: Any) -> list[Exclusion]:
     """Two records of a registry that is free of duplicates are two people."""
     codes = sorted(code for code, declared in context.registries.items() if declared.duplicate_free)
@@ -211,19 +227,23 @@ def _exclusions(context: Context, registry: Any) -> list[Exclusion]:
     ]
 
 
-def _doubtful_pairs(context: Context, record: Any, cluster_of: Any) -> list[Question]:
+def _doubtful_pairs(context: Context, record: Any, cluster_of: Any, decided: Decided) -> list[Question]:
     """Pairs between the thresholds, and conflicts above them, whose records are not together already: best first."""
     connection = context.workspace.connection
     thresholds = context.model.thresholds
     connection.register("cluster_now", pa.table({"record_id": record, "cluster": cluster_of}))
+    answered = np.sort(decided.cannot, axis=1)
+    connection.register("decided_pair", pa.table({"record_l": answered[:, 0], "record_r": answered[:, 1]}))
     # one question for two clusters: the strongest pair between them
     rows = connection.execute(
         f"""
-        SELECT arg_max(record_l, (weight, -record_l, -record_r)), arg_max(record_r, (weight, -record_l, -record_r)), max(weight) AS best,
-            arg_max(conflict, (weight, -record_l, -record_r))
+        SELECT arg_max(edge.record_l, (weight, -edge.record_l, -edge.record_r)),
+            arg_max(edge.record_r, (weight, -edge.record_l, -edge.record_r)), max(weight) AS best,
+            arg_max(conflict, (weight, -edge.record_l, -edge.record_r))
         FROM edge
-        JOIN cluster_now AS a ON a.record_id = record_l
-        JOIN cluster_now AS b ON b.record_id = record_r
+        JOIN cluster_now AS a ON a.record_id = edge.record_l
+        JOIN cluster_now AS b ON b.record_id = edge.record_r
+        ANTI JOIN decided_pair AS d ON d.record_l = edge.record_l AND d.record_r = edge.record_r
         WHERE a.cluster <> b.cluster AND weight >= {thresholds.review} AND (weight < {thresholds.link} OR conflict IS NOT NULL)
         GROUP BY least(a.cluster, b.cluster), greatest(a.cluster, b.cluster)
         ORDER BY best DESC, 1, 2
@@ -231,6 +251,7 @@ def _doubtful_pairs(context: Context, record: Any, cluster_of: Any) -> list[Ques
         """
     ).fetchall()
     connection.unregister("cluster_now")
+    connection.unregister("decided_pair")
     return [
         Question(
             reason=f"conflict.{conflict}" if conflict else "match.possible",

@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import duckdb
-
+from mdm.duck import open_duckdb
 from mdm.pipeline.checks import deliveries, desk, entities, log, numbers, values
 from mdm.pipeline.checks.opened import Opened
 from mdm.store.engine import bulk
@@ -55,7 +54,7 @@ class Check:
 def verify(settings: Settings, *, tell: Callable[[str], None] = lambda _: None) -> list[Check]:
     """Runs the checks up to the first that finds anything wrong; the store is sound when none did."""
     checks: list[Check] = []
-    with bulk(settings) as store, duckdb.connect() as connection:
+    with bulk(settings) as store, open_duckdb() as connection:
         connection.execute(f"SET memory_limit = '{settings.memory_limit}'")
         opened = Opened(settings, store, connection)
         for name, check in CHECKS.items():

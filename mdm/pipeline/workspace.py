@@ -8,16 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import duckdb
 import pyarrow as pa
 
 from matching.standardise.features import feature_columns, feature_schema
+from mdm.duck import open_duckdb
 from mdm.identity.events import canonical_json
 from mdm.store.engine import bulk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    import duckdb
 
     from mdm.registries.attributes import Attributes
     from mdm.settings import Settings
@@ -165,7 +167,7 @@ def workspace(settings: Settings, run_id: str) -> Iterator[Workspace]:
     """The folder stays after an error, so that the run can be resumed; `discard` removes it."""
     folder = settings.work_folder / run_id
     folder.mkdir(parents=True, exist_ok=True)
-    connection = duckdb.connect()
+    connection = open_duckdb()
     # compressed, and above the limit on disk; what a run needs to go on is in Parquet beside it
     connection.execute("ATTACH ':memory:' AS work (COMPRESS); USE work")
     connection.execute(f"SET memory_limit = '{settings.memory_limit}'")

@@ -180,7 +180,14 @@ class Identity:
         return list(range(first, work.last_event() + 1))
 
     def _plan(self, work: UnitOfWork, command: Command, *, approved_by: str | None) -> Plan:
-        facts = load_for(work, command, anchors=self.anchors, source=self.source, approved_by=approved_by)
+        facts = load_for(
+            work,
+            command,
+            anchors=self.anchors,
+            source=self.source,
+            by_hand=True,
+            approved_by=approved_by,
+        )
         return plan(work.state, command, facts)
 
     def _questions(self, work: UnitOfWork, command: Command, planned: Plan) -> list[Question]:

@@ -27,6 +27,7 @@ def load_for(
     *,
     anchors: Collection[str],
     source: Source,
+    by_hand: bool,
     approved_by: str | None = None,
 ) -> Facts:
     """Brings what the command is about into the state at hand, and what the rules ask beside it.
@@ -36,6 +37,7 @@ def load_for(
         command: what is asked.
         anchors: registries whose personal IDs count as verified.
         source: gives new entity IDs.
+        by_hand: whether a person asks, not a run.
         approved_by: the second person, where there is one.
     """
     new_id = lambda: source.mint(1)[0]  # noqa: E731
@@ -48,6 +50,7 @@ def load_for(
                 verified=verified,
                 replaced=_replaced(work, {number for ids in verified.values() for number in ids}),
                 golden=standing_golden(work, sides),
+                by_hand=by_hand,
                 approved_by=approved_by,
             )
         case Unmerge():

@@ -125,7 +125,7 @@ def decisions(opened: Opened) -> Found:
     made: list[dict[str, object]] = []
     standing: dict[tuple[int, int], dict[str, object]] = {}
     for seq, kind, body in opened.rows(
-        f"SELECT seq, kind, body FROM event WHERE kind IN ('{_K.DECISION_MADE}', '{_K.DECISION_REVOKED}', '{_K.ENTITY_UNMERGED}', '{_K.ENTITY_SPLIT}') ORDER BY seq"
+        f"SELECT seq, kind, body FROM event WHERE kind IN ('{_K.DECISION_MADE}', '{_K.DECISION_REVOKED}', '{_K.ENTITY_MERGED}', '{_K.ENTITY_UNMERGED}', '{_K.ENTITY_SPLIT}') ORDER BY seq"
     ):
         for pair, decided in _decided(kind, body):
             if (former := standing.pop(pair, None)) is not None:
@@ -154,10 +154,15 @@ def _decided(kind: str, body: str) -> list[tuple[tuple[int, int], dict[str, obje
     data, said = told["data"], {"author": told["actor"], "reason": told["reason"]}
     if kind == _K.DECISION_REVOKED:
         return [((data["left"], data["right"]), None)]
+    if kind == _K.ENTITY_MERGED:
+        pair = data.get("must_link")
+        return [((pair[0], pair[1]), {"kind": DecisionKind.MUST_LINK.value, **said})] if pair else []
     if kind == _K.DECISION_MADE:
         return [((data["left"], data["right"]), {"kind": data["decision"], **said})]
     sides = data["cannot_link"]
-    return [
+    revoked: list[tuple[tuple[int, int], dict[str, object] | None]]
+    revoked = [((left, right), None) for left, right in data.get("revoked", ())]
+    return revoked + [
         (pair, {"kind": DecisionKind.CANNOT_LINK.value, **said})
         for pair in across(sides["left"], sides["right"])
     ]
