@@ -10,10 +10,11 @@ import pyarrow as pa
 from golden_record.batch import survive_all
 from mdm.identity.events import EventKind
 from mdm.identity.tally import tally_sql, told
+from mdm.pipeline.delta import AFFECTED, find_affected
 from mdm.pipeline.steps import PERSON, Context, StepResult
 from mdm.store.aliases import write_aliases
 from mdm.store.golden import GOLDEN_TALLY
-from mdm.store.log import append_event
+from mdm.store.log import append_event, last_event
 
 if TYPE_CHECKING:
     from mdm.store.engine import Bulk
@@ -28,15 +29,21 @@ def golden_step(context: Context, store: Bulk) -> StepResult:
     connection = context.workspace.connection
     records = context.record_table()
     context.workspace.load_memberships()
+    as_of = as_of_day(connection.execute(f"SELECT MAX(observed_on) FROM {records}").fetchall()[0][0])
+    told = last_event(store, EventKind.GOLDEN_COMPUTED)
+    affected = None
+    if context.delta is not None and told is not None and told["as_of"] == as_of.isoformat():
+        find_affected(context.workspace, store, context.delta)
+        affected = AFFECTED
+    concerned = "" if affected is None else f" SEMI JOIN {affected} USING (entity)"
     connection.execute(
-        f"CREATE OR REPLACE TEMP VIEW contribution AS FROM {records} JOIN membership USING (record)"
+        f"CREATE OR REPLACE TEMP VIEW contribution AS FROM {records} JOIN membership USING (record){concerned}"
     )
     trust = [
         {"registry": code, "attribute": attribute, "trust": value}
         for (code, attribute), value in context.trust.items()
     ]
     connection.register("trust", pa.Table.from_pylist(trust))
-    as_of = as_of_day(connection.execute(f"SELECT MAX(observed_on) FROM {records}").fetchall()[0][0])
     survive_all(
         connection,
         policy=context.policy,
@@ -55,9 +62,10 @@ def golden_step(context: Context, store: Bulk) -> StepResult:
             if attribute.alias is not None
         },
         stamp=context.stamp("numbers of the records"),
+        of=affected,
     )
     connection.execute("DROP VIEW contribution")
-    changed, total = _write_changes(context, store, as_of)
+    changed, total = _write_changes(context, store, as_of, affected)
     return StepResult(
         total,
         {
@@ -74,13 +82,15 @@ def as_of_day(newest: date | None) -> date:
     return date((newest or date.min).year, 12, 31)
 
 
-def _write_changes(context: Context, store: Bulk, as_of: date) -> tuple[int, int]:
+def _write_changes(context: Context, store: Bulk, as_of: date, affected: str | None) -> tuple[int, int]:
     """Closes golden records that no longer hold and opens their successors; one event tells of all."""
     connection = context.workspace.connection
     standing = store.read(
         "SELECT golden_id, entity_key, hash, policy, as_of FROM golden WHERE until_event IS NULL", _STANDING
     )
-    connection.register("standing", standing)
+    connection.register("every_standing", standing)
+    concerned = "" if affected is None else f" WHERE entity_key IN (FROM {affected})"
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW standing AS FROM every_standing{concerned}")
     # an entity that lost its last active record has no golden record any more
     connection.execute(
         f"""

@@ -16,6 +16,7 @@ from mdm.errors import InputError
 from mdm.identity.decisions import DecisionKind
 from mdm.identity.events import Stamp
 from mdm.identity.reconcile import Question
+from mdm.pipeline.delta import CHANGED, Delta, concerned, find_changed
 from mdm.store.edges import write_edges
 from mdm.store.engine import bulk
 from mdm.store.golden import rules_hash
@@ -67,6 +68,8 @@ class Context:
     actor: str
     progress: Callable[[float], None]
     retrain: bool = False
+    delta: Delta | None = None
+    """None where the run looks at everything."""
     trained: TrainedModel | None = None
     reconciled: Reconciled | None = None
 
@@ -142,16 +145,20 @@ def score_step(context: Context, store: Bulk) -> StepResult:
         context.trained_model(),
     )
     make_keys(connection, context.model, records=records, into="blocking_key")
-    reports = make_pairs(connection, context.model, keys="blocking_key", into="pair")
+    changed = None
+    if context.delta is not None:
+        find_changed(context.workspace, store, context.delta)
+        changed = CHANGED
+    reports = make_pairs(connection, context.model, keys="blocking_key", into="pair", of=changed)
     connection.execute("DROP TABLE blocking_key")
     scored = score_pairs(
         connection, trained, records=records, pairs="pair", into="edge", progress=context.progress
     )
     connection.execute("DROP TABLE pair")
-    context.workspace.save("edge", "SELECT * FROM edge ORDER BY record_l, record_r")
     changes = write_edges(
-        store, connection, scored="edge", model=trained.hash, stamp=context.stamp("scored"), of=None
+        store, connection, scored="edge", model=trained.hash, stamp=context.stamp("scored"), of=changed
     )
+    context.workspace.save("edge", "SELECT * FROM edge ORDER BY record_l, record_r")
     return StepResult(
         scored.pairs,
         {
@@ -161,6 +168,9 @@ def score_step(context: Context, store: Bulk) -> StepResult:
             "removed": changes.removed,
             "conflicts": scored.conflicts,
             "blocking": [asdict(r) for r in reports],
+            "changed": connection.execute(f"SELECT COUNT(*) FROM {changed}").fetchall()[0][0]
+            if changed
+            else None,
         },
     )
 
@@ -175,9 +185,14 @@ def cluster_step(context: Context, store: Bulk) -> StepResult:
     ).fetchnumpy()
     edges = Edges(left=rows["record_l"], right=rows["record_r"], weight=rows["weight"])
     people = connection.execute(f"SELECT record_id, registry FROM {records} ORDER BY record_id").fetchnumpy()
-    record = people["record_id"]
+    record, registry = people["record_id"], people["registry"]
     decided = _decided(store)
-    clusters = cluster(record, edges, exclusions=_exclusions(context, people["registry"]), decided=decided)
+    if context.delta is not None:
+        kept = _concerned(context, store, record, edges, decided)
+        record, registry = record[kept], registry[kept]
+        inside = np.isin(edges.left, record)
+        edges = Edges(edges.left[inside], edges.right[inside], edges.weight[inside])
+    clusters = cluster(record, edges, exclusions=_exclusions(context, registry), decided=decided)
     connection.register("clustered", pa.table({"record_id": clusters.record, "cluster": clusters.cluster}))
     context.workspace.save("cluster", "SELECT * FROM clustered ORDER BY record_id")
     connection.unregister("clustered")
@@ -203,6 +218,26 @@ def cluster_step(context: Context, store: Bulk) -> StepResult:
             "sizes": {str(size): int(count) for size, count in enumerate(np.bincount(sizes)) if count},
         },
     )
+
+
+def _concerned(context: Context, store: Bulk, record: Any, edges: Edges, decided: Decided) -> Any:
+    """Which records the delta concerns; members of the present entities are table `present`."""
+    assert context.delta is not None
+    connection = context.workspace.connection
+    find_changed(context.workspace, store, context.delta)
+    context.workspace.load_memberships()
+    connection.register("active_record", pa.table({"record": record}))
+    entity = connection.execute(
+        "SELECT COALESCE(m.entity, -1) AS entity FROM active_record LEFT JOIN membership AS m USING (record) ORDER BY record"
+    ).fetchnumpy()["entity"]
+    connection.unregister("active_record")
+    changed = connection.execute(f"SELECT record_id FROM {CHANGED}").fetchnumpy()["record_id"]
+    left = connection.execute(
+        f"SELECT DISTINCT entity FROM membership SEMI JOIN {CHANGED} AS c ON c.record_id = record"
+    ).fetchnumpy()["entity"]
+    must = decided.must[np.isin(decided.must, record).all(axis=1)]
+    links = (np.concatenate([edges.left, must[:, 0]]), np.concatenate([edges.right, must[:, 1]]))
+    return concerned(record, links=links, entity=entity, changed=changed, left=left)
 
 
 def _decided(store: Bulk) -> Decided:
@@ -231,7 +266,15 @@ def _doubtful_pairs(context: Context, record: Any, cluster_of: Any, decided: Dec
     """Pairs between the thresholds, and conflicts above them, whose records are not together already: best first."""
     connection = context.workspace.connection
     thresholds = context.model.thresholds
-    connection.register("cluster_now", pa.table({"record_id": record, "cluster": cluster_of}))
+    now = pa.table({"record_id": record, "cluster": cluster_of})
+    if context.delta is not None:  # the others stay where they are, and only new pairs are asked about
+        connection.register("clustered", now)
+        now = connection.sql(
+            "FROM clustered UNION ALL BY NAME SELECT record AS record_id, -entity AS cluster FROM membership"
+            " ANTI JOIN clustered AS c ON c.record_id = record"
+        ).to_arrow_table()
+        connection.unregister("clustered")
+    connection.register("cluster_now", now)
     answered = np.sort(decided.cannot, axis=1)
     connection.register("decided_pair", pa.table({"record_l": answered[:, 0], "record_r": answered[:, 1]}))
     # one question for two clusters: the strongest pair between them

@@ -54,6 +54,12 @@ class Workspace:
         ).fetchall()
         return bool(found[0][0])
 
+    def put(self, name: str, rows: pa.Table) -> None:
+        """Makes a table of rows."""
+        self.connection.register("arriving", rows)
+        self.connection.execute(f"CREATE OR REPLACE TABLE {name} AS FROM arriving")
+        self.connection.unregister("arriving")
+
     def save(self, name: str, sql: str) -> None:
         """Writes a query's rows to a Parquet file of this run: the whole file or none."""
         target = self.path(f"{name}.parquet")

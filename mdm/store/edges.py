@@ -24,11 +24,12 @@ EDGES = pa.schema(
         ("record_l", pa.int64()),
         ("record_r", pa.int64()),
         ("weight", pa.float64()),
+        ("conflict", pa.string()),
         ("model", pa.string()),
         ("from_event", pa.int64()),
     ]
 )
-EDGE_TALLY = ("record_l", "record_r", "weight", "model")
+EDGE_TALLY = ("record_l", "record_r", "weight", "conflict", "model")
 """What an event's tally of begun or ended edges covers."""
 
 
@@ -47,7 +48,7 @@ def write_edges(
     stamp: Stamp,
     of: str | None,
 ) -> EdgeChanges:
-    """Makes the store's edges those of table `scored` (record_l, record_r, weight).
+    """Makes the store's edges those of table `scored` (record_l, record_r, weight, conflict); afterwards `scored` holds all edges that stand.
 
     Args:
         bulk: the transaction.
@@ -57,17 +58,18 @@ def write_edges(
         stamp: who and when.
         of: table of records (record_id) whose edges `scored` holds completely; None where it holds all edges there are.
     """
-    standing = bulk.read("SELECT record_l, record_r, weight, model, from_event FROM edge", EDGES)
+    standing = bulk.read("SELECT record_l, record_r, weight, conflict, model, from_event FROM edge", EDGES)
     connection.register("standing_edge", standing)
     concerned = "" if of is None else f" WHERE record_l IN (FROM {of}) OR record_r IN (FROM {of})"
+    differs = f"n.weight IS DISTINCT FROM s.weight OR n.conflict IS DISTINCT FROM s.conflict OR s.model <> '{model}'"
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE edge_gone AS
         SELECT s.* FROM (FROM standing_edge{concerned}) AS s
-        LEFT JOIN {scored} AS n USING (record_l, record_r) WHERE n.weight IS DISTINCT FROM s.weight OR s.model <> '{model}';
+        LEFT JOIN {scored} AS n USING (record_l, record_r) WHERE {differs};
         CREATE OR REPLACE TEMP TABLE edge_new AS
-        SELECT n.record_l, n.record_r, n.weight, '{model}' AS model FROM {scored} AS n
-        LEFT JOIN standing_edge AS s USING (record_l, record_r) WHERE n.weight IS DISTINCT FROM s.weight OR s.model <> '{model}'
+        SELECT n.record_l, n.record_r, n.weight, n.conflict, '{model}' AS model FROM {scored} AS n
+        LEFT JOIN standing_edge AS s USING (record_l, record_r) WHERE {differs} OR s.model IS NULL
         """
     )
     data = {
@@ -78,6 +80,14 @@ def write_edges(
     if added or removed:
         seq = append_event(bulk, EventKind.EDGES_SCORED, {**data, "model": model}, stamp=stamp)
         _replace(bulk, connection, seq, removed=bool(removed))
+    if of is not None:
+        connection.execute(
+            f"""
+            CREATE OR REPLACE TABLE {scored} AS
+            SELECT record_l, record_r, weight, conflict FROM standing_edge ANTI JOIN edge_gone USING (record_l, record_r)
+            UNION ALL SELECT record_l, record_r, weight, conflict FROM edge_new
+            """
+        )
     connection.unregister("standing_edge")
     connection.execute("DROP TABLE edge_gone; DROP TABLE edge_new")
     return EdgeChanges(added=added, removed=removed)

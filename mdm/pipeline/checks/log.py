@@ -72,7 +72,13 @@ def facts(opened: Opened) -> Found:
     """What the store says of itself, its models and its runs is what events told."""
     opened.read("meta", columns(texts=["name", "value"]))
     opened.read("model", columns(texts=["hash", "name", "created_at", "state", "body"]))
-    opened.read("run", columns(texts=["run_id", "started_at", "finished_at", "fingerprint", "summary"]))
+    opened.read(
+        "run",
+        columns(
+            whole=["upto"],
+            texts=["run_id", "started_at", "finished_at", "fingerprint", "declared", "summary"],
+        ),
+    )
     step_texts = ["run_id", "step", "finished_at", "detail"]
     opened.read("run_step", columns(whole=["rows"], texts=step_texts, real=["seconds"]))
     opened.connection.execute(
@@ -87,10 +93,10 @@ def facts(opened: Opened) -> Found:
         GROUP BY hash;
         CREATE OR REPLACE TEMP VIEW told_run AS
         SELECT run AS run_id, "at" AS finished_at, data ->> '$.started_at' AS started_at, data ->> '$.fingerprint' AS fingerprint,
-            data ->> '$.summary' AS summary
+            data ->> '$.declared' AS declared, CAST(data ->> '$.upto' AS BIGINT) AS upto, data ->> '$.summary' AS summary
         FROM told WHERE kind = '{EventKind.RUN_FINISHED}';
         CREATE OR REPLACE TEMP VIEW finished_run AS
-        SELECT run_id, started_at, finished_at, fingerprint, sha256(summary) AS summary FROM run WHERE finished_at IS NOT NULL;
+        SELECT run_id, started_at, finished_at, fingerprint, declared, upto, sha256(summary) AS summary FROM run WHERE finished_at IS NOT NULL;
         CREATE OR REPLACE TEMP VIEW told_step AS
         SELECT run_id, s ->> '$.step' AS step, s ->> '$.finished_at' AS finished_at, CAST(s ->> '$.seconds' AS DOUBLE) AS seconds,
             CAST(s ->> '$.rows' AS BIGINT) AS rows, s ->> '$.detail' AS detail
@@ -117,7 +123,7 @@ def facts(opened: Opened) -> Found:
             "told_run",
             "finished_run",
             key=["run_id"],
-            values=["started_at", "finished_at", "fingerprint", "summary"],
+            values=["started_at", "finished_at", "fingerprint", "declared", "upto", "summary"],
             says="'run ' || run_id || ': not as told'",
         )
         or opened.difference(

@@ -45,7 +45,7 @@ def aliases(opened: Opened) -> Found:
 
 
 def edges(opened: Opened) -> Found:
-    whole, texts = ["record_l", "record_r", "from_event"], ["model"]
+    whole, texts = ["record_l", "record_r", "from_event"], ["conflict", "model"]
     count = opened.read("edge", columns(whole=whole, texts=texts, real=["weight"]))
     count += opened.read("edge_past", columns(whole=[*whole, "until_event"], texts=texts, real=["weight"]))
     opened.connection.execute(

@@ -74,10 +74,11 @@ edge = Table(
     Column("record_l", BigInteger, primary_key=True, autoincrement=False),
     Column("record_r", BigInteger, primary_key=True, autoincrement=False),
     Column("weight", Double, nullable=False),
+    words("conflict", nullable=True),
     words("model"),
     whole("from_event"),
     Index("ix_edge_record_r", "record_r"),
-    comment="a scored pair at or above the keep threshold; record_l < record_r; weight in bits; from the event that tells of the scoring",
+    comment="a scored pair at or above the keep threshold; record_l < record_r; weight in bits; conflict names what no shared number bridges; from the event that tells of the scoring",
 )
 
 edge_past = Table(
@@ -87,6 +88,7 @@ edge_past = Table(
     Column("record_r", BigInteger, primary_key=True, autoincrement=False),
     Column("from_event", BigInteger, primary_key=True, autoincrement=False),
     Column("weight", Double, nullable=False),
+    words("conflict", nullable=True),
     words("model"),
     whole("until_event"),
     comment="an edge that was scored anew: what it was before",
@@ -99,8 +101,10 @@ run = Table(
     words("started_at"),
     words("finished_at", nullable=True),
     words("fingerprint"),
+    words("declared"),
+    whole("upto"),
     words("summary", nullable=True),
-    comment="one batch run; fingerprint is of everything it depends on",
+    comment="one batch run; fingerprint is of everything it depends on, declared of what is declared; upto is the last event before it",
 )
 
 run_step = Table(
