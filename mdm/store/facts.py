@@ -11,10 +11,11 @@ from mdm.errors import IdentityError
 from mdm.identity.changes import Facts, PastMerge
 from mdm.identity.commands import Merge, Split, Unmerge
 from mdm.identity.events import EventKind
-from mdm.store.tables import golden, record, record_version, renumbering
+from mdm.identity.journeys import Arrival, taken_out
+from mdm.store.tables import event, golden, membership, record, record_version, renumbering
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
     from mdm.identity.clock import Source
     from mdm.identity.commands import Command
@@ -39,6 +40,7 @@ def load_for(
         approved_by: the second person, where there is one.
     """
     new_id = lambda: source.mint(1)[0]  # noqa: E731
+    work.load(command.expected)
     match command:
         case Merge():
             sides = [command.left, command.right]
@@ -59,6 +61,8 @@ def load_for(
             work.load_number(command.number)
         case _:
             work.load_records([command.left, command.right])
+            # and where the records are to which earlier decisions tie them
+            work.load_records({record for pair in work.state.decisions for record in pair})
     return Facts()
 
 
@@ -135,4 +139,22 @@ def _past_merge(work: UnitOfWork, seq: int) -> PastMerge:
     for change in body["data"]["numbers"]:
         work.load_number(change["number"])
     numbers = [change["number"] for change in body["data"]["numbers"]]
-    return PastMerge(seq, body["entity"], body["data"], number_changed=work.number_changed(numbers))
+    return PastMerge(
+        seq,
+        body["entity"],
+        body["data"],
+        number_changed=work.number_changed(numbers),
+        taken_out=taken_out(seq, _arrivals(work, body["data"]["records"], since=seq)),
+    )
+
+
+def _arrivals(work: UnitOfWork, records: Collection[int], *, since: int) -> Iterator[Arrival]:
+    rows = work.connection.execute(
+        select(membership.c.record_id, membership.c.from_event, event.c.kind, event.c.body)
+        .join(event, event.c.seq == membership.c.from_event)
+        .where(membership.c.record_id.in_(records), membership.c.from_event > since)
+        .order_by(membership.c.from_event, membership.c.record_id)
+    )
+    for record_id, seq, kind, body in rows:
+        undone = orjson.loads(body)["data"]["merge"] if kind == EventKind.ENTITY_UNMERGED else None
+        yield Arrival(record_id, seq, kind, undone)
