@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mdm.errors import ApprovalNeededError, IdentityError, StaleVersionError
 from mdm.identity.commands import ChangeNumber, Decide, Merge, Revoke, Split, Unmerge
-from mdm.identity.decisions import Decision, DecisionKind, Decisions, ordered
+from mdm.identity.decisions import Decision, DecisionKind, Decisions, across, ordered
 from mdm.identity.events import EventKind
 from mdm.identity.numbers import BY_HAND, LIVE, NumberKind, NumberState, Reason, check_transition
 from mdm.identity.state import ACTIVE, SUPERSEDED, Entity, Number, State
@@ -239,7 +239,7 @@ def _unmerge(state: State, facts: Facts) -> Plan:
             "Nothing is left to take apart: all records have gone to one side since.",
             hint="Split the entity instead.",
         )
-    _refuse_dividing(state, records, rest)
+    _refuse_parting(state, source, records, rest)
     data = {
         "cannot_link": {"left": rest, "right": records},
         "merge": past.seq,
@@ -278,7 +278,7 @@ def _split(state: State, command: Split, facts: Facts) -> Plan:
     if chosen == members:
         raise IdentityError("A split must leave at least one record behind.")
     rest = members - chosen
-    _refuse_dividing(state, chosen, rest)
+    _refuse_parting(state, entity.id, chosen, rest)
     assert facts.new_id is not None, "a split needs an ID for the new entity"
     into = facts.new_id()
     data = {
@@ -291,12 +291,26 @@ def _split(state: State, command: Split, facts: Facts) -> Plan:
     return Plan([(EventKind.ENTITY_SPLIT, entity.id, data)], [entity.id, into])
 
 
-def _refuse_dividing(state: State, chosen: Collection[int], rest: Collection[int]) -> None:
-    if (group := Decisions(state.decisions.values()).dividing(chosen, rest)) is not None:
+def _refuse_parting(state: State, entity: str, chosen: Collection[int], rest: Collection[int]) -> None:
+    """The two sides are to be kept apart: no decision may say that they are one, and no other entity be parted by it."""
+    standing = list(state.decisions.values())
+    if (group := Decisions(standing).dividing(chosen, rest)) is not None:
         raise IdentityError(
             f"A decision says that records of both sides are one person: record {group} and those linked to it.",
             hint="Revoke it first, if it was wrong.",
         )
+    apart = [Decision(DecisionKind.CANNOT_LINK, *pair) for pair in across(rest, chosen)]
+    _refuse_broken(state, Decisions([*standing, *apart]), sparing=entity)
+
+
+def _refuse_broken(state: State, after: Decisions, *, sparing: str | None = None) -> None:
+    """Decisions as they would be must not keep records apart that are one entity."""
+    for entity, members in sorted(state.members.items()):
+        if entity != sparing and after.forbidding(members, members) is not None:
+            raise IdentityError(
+                f"With what was decided before, it would keep records apart that are one entity now: {entity}.",
+                hint="Split that one, or revoke the decisions that tie its records to these.",
+            )
 
 
 # --- decisions and numbers -------------------------------------------------------------------------------------------
@@ -325,12 +339,7 @@ def _decide(state: State, command: Decide) -> Plan:
             f"It contradicts the decision on records {word.left} and {word.right}.",
             hint="Revoke that one first, if it was wrong.",
         )
-    for entity, members in sorted(state.members.items()):
-        if after.forbidding(members, members) is not None:
-            raise IdentityError(
-                f"With what was decided before, it would keep records apart that are one entity now: {entity}.",
-                hint="Split it or undo the merge first.",
-            )
+    _refuse_broken(state, after)
     events: list[Event] = []
     if standing is not None:
         events.append((EventKind.DECISION_REVOKED, None, {"left": pair[0], "right": pair[1]}))

@@ -53,17 +53,24 @@ def load_for(
                 approved_by=approved_by,
             )
         case Unmerge():
-            return Facts(merge=_past_merge(work, command.event))
+            past = _past_merge(work, command.event)
+            _load_decided(work)
+            return Facts(merge=past)
         case Split():
             work.load([command.entity])
+            _load_decided(work)
             return Facts(golden=standing_golden(work, [command.entity]), new_id=new_id)
         case _ if hasattr(command, "number"):
             work.load_number(command.number)
         case _:
             work.load_records([command.left, command.right])
-            # and where the records are to which earlier decisions tie them
-            work.load_records({record for pair in work.state.decisions for record in pair})
+            _load_decided(work)
     return Facts()
+
+
+def _load_decided(work: UnitOfWork) -> None:
+    """Adds the entities of all records to which decisions tie those at hand."""
+    work.load_records({record for pair in work.state.decisions for record in pair})
 
 
 def standing_golden(work: UnitOfWork, entities: Iterable[str]) -> dict[str, dict[str, Any] | None]:

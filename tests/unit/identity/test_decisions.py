@@ -177,7 +177,7 @@ def test_a_cannot_link_that_reaches_into_an_entity_is_refused():
     made = people(1, 2)
     made.decide(MUST, 1, 2)
     error = refused(made, CANNOT, 1, 3, "one entity now: B")
-    assert "Split" in error.hint
+    assert "Split that one" in error.hint
 
 
 def test_a_must_link_that_would_keep_members_of_an_entity_apart_is_refused():

@@ -297,6 +297,20 @@ def test_a_must_link_across_by_way_of_a_record_of_neither_side_counts_too():
     refused(made, event, "one person")
 
 
+def test_an_undoing_that_would_part_a_third_entity_by_way_of_must_links_is_refused():
+    """10 is 30 and 20 is 31, and 30 and 31 are one entity: 10 and 20 cannot be kept apart."""
+    made = four()
+    made.decide(MUST, 10, 30)
+    made.decide(MUST, 20, 31)
+    event = made.merge("A", "B")
+    error = refused(made, event, "one entity now: C")
+    assert "revoke" in error.hint
+    with pytest.raises(IdentityError, match="one entity now: C"):
+        made.plan(Split(entity="A", records=(20,)))
+    made.revoke(20, 31)
+    made.unmerge(event)
+
+
 def test_an_undone_merge_knows_the_merge_and_all_that_it_restores():
     made = four(numbers=[("A", "S1"), ("B", "S2")])
     event = made.merge("A", "B", survivor="A")
