@@ -1,5 +1,6 @@
 """Every test that asks for `engine`, or for a store made with it, runs on SQLite and on PostgreSQL."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from tests.engines import ENGINES, SQLITE, Engine
 from tests.postgresql import PostgresqlMissing, Server, SessionFolder
 
 _FOLDER = pytest.StashKey[SessionFolder]()
+_SERVER = pytest.StashKey[Server]()
 _GIVEN = "postgresql_folder"
 
 
@@ -28,24 +30,37 @@ def pytest_unconfigure(config):
 
 
 @pytest.fixture(scope="session")
+def shared_folder(pytestconfig, tmp_path_factory) -> Path:
+    """The same for all workers of the session."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if hasattr(pytestconfig, "workerinput") else base
+
+
+@pytest.fixture(scope="session")
 def postgresql(pytestconfig) -> Server:
     given = getattr(pytestconfig, "workerinput", None)
     try:
-        return Server(Path(given[_GIVEN]) if given else pytestconfig.stash[_FOLDER].path)
+        server = Server(Path(given[_GIVEN]) if given else pytestconfig.stash[_FOLDER].path)
     except PostgresqlMissing as error:
         pytest.fail(str(error), pytrace=False)
+    pytestconfig.stash[_SERVER] = server
+    return server
+
+
+@pytest.fixture(scope="session")
+def engine_of(request) -> Callable[[str], Engine]:
+    """The engine of a name, for a test that wants both at once."""
+    return lambda name: Engine(name, None if name == SQLITE else request.getfixturevalue("postgresql"))
 
 
 @pytest.fixture(scope="session", params=ENGINES)
-def engine(request) -> Engine:
+def engine(request, engine_of) -> Engine:
     """Which engine the store is on."""
-    name = request.param
-    return Engine(name, None if name == SQLITE else request.getfixturevalue("postgresql"))
+    return engine_of(request.param)
 
 
 @pytest.fixture(autouse=True)
-def _databases_go_with_their_folder(request):
+def _databases_go_with_their_folder(request, pytestconfig):
     yield
-    made = request.node.funcargs
-    if (using := made.get("engine")) is not None and using.server is not None and "tmp_path" in made:
-        using.server.drop_below(made["tmp_path"])
+    if (server := pytestconfig.stash.get(_SERVER, None)) and "tmp_path" in request.node.funcargs:
+        server.drop_below(request.node.funcargs["tmp_path"])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
 
 from mdm.settings import Settings
 from mdm.store.engine import make_engine
@@ -19,11 +20,15 @@ SQLITE, POSTGRESQL = "sqlite", "postgresql"
 ENGINES = (SQLITE, POSTGRESQL)
 
 
+@dataclass(frozen=True)
 class Engine:
-    """One engine. A PostgreSQL database has a home folder like an SQLite file, and its working files are there."""
+    """One engine. A PostgreSQL database has a home folder like an SQLite file, and its working files are there.
 
-    def __init__(self, name: str, server: Server | None) -> None:
-        self.name, self.server = name, server
+    A database whose home is a test's `tmp_path` ends with the test.
+    """
+
+    name: str
+    server: Server | None
 
     def settings(self, folder: Path) -> Settings:
         """For a new store: nothing is created in it yet, not even the schema."""
@@ -59,7 +64,7 @@ def change(settings: Settings, sql: str) -> int:
     engine = make_engine(settings)
     try:
         with engine.begin() as connection:
-            return connection.exec_driver_sql(sql).rowcount
+            return connection.execute(text(sql.replace(":", "\\:"))).rowcount
     finally:
         engine.dispose()
 

