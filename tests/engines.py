@@ -59,12 +59,15 @@ def environment(settings: Settings) -> dict[str, str]:
     return given if settings.work is None else {**given, "MDM_WORK": str(settings.work)}
 
 
-def change(settings: Settings, sql: str) -> int:
-    """Changes rows behind the product's back; returns how many."""
+def change(settings: Settings, sql: str, *values: object) -> int:
+    """Changes rows behind the product's back; each `?` is a value in its turn. Returns how many rows it changed."""
+    named = {f"value_{place}": value for place, value in enumerate(values)}
+    first, *rest = sql.replace(":", r"\:").split("?")
+    text_with_names = first + "".join(f":{name}{part}" for name, part in zip(named, rest, strict=True))
     engine = make_engine(settings)
     try:
         with engine.begin() as connection:
-            return connection.execute(text(sql.replace(":", "\\:"))).rowcount
+            return connection.execute(text(text_with_names), named).rowcount
     finally:
         engine.dispose()
 
