@@ -7,14 +7,15 @@ from typer.testing import CliRunner
 
 from mdm.cli import app
 from mdm.identity.verifier import PublicKey, open_checkpoint
+from tests.engines import environment
 from tests.unit.store.log_store import add_events, empty_log, tamper
 
 RUNNER = CliRunner()
 
 
 @pytest.fixture
-def settings(tmp_path):
-    made = empty_log(tmp_path)
+def settings(engine, tmp_path):
+    made = empty_log(engine, tmp_path)
     add_events(made, 20)
     return made
 
@@ -23,7 +24,7 @@ def settings(tmp_path):
 def mdm(settings):
     def run(*arguments, status=0):
         result = RUNNER.invoke(
-            app, [str(a) for a in arguments], env={"COLUMNS": "200", "MDM_STORE": settings.store}
+            app, [str(a) for a in arguments], env={"COLUMNS": "200", **environment(settings)}
         )
         assert result.exit_code == status, result.output
         assert "Traceback" not in result.output
@@ -32,8 +33,8 @@ def mdm(settings):
     return run
 
 
-def test_init_makes_the_key_and_shows_the_public_one(tmp_path):
-    at = {"MDM_STORE": str(tmp_path / "new.db")}
+def test_init_makes_the_key_and_shows_the_public_one(engine, tmp_path):
+    at = environment(engine.settings(tmp_path))
     first = RUNNER.invoke(app, ["init"], env=at).output
     assert "Log key created" in first
     again = RUNNER.invoke(app, ["init"], env=at).output
@@ -94,9 +95,9 @@ def test_mistakes_end_with_what_to_do(mdm, settings, tmp_path):
     assert "restore it from your backup" in mdm("log", "checkpoint", status=3)
 
 
-def test_an_empty_log_is_not_signed(tmp_path):
-    empty_log(tmp_path)
-    result = RUNNER.invoke(app, ["log", "checkpoint", "--store", str(tmp_path / "mdm.db")])
+def test_an_empty_log_is_not_signed(engine, tmp_path):
+    at = environment(empty_log(engine, tmp_path))
+    result = RUNNER.invoke(app, ["log", "checkpoint"], env=at)
     assert (result.exit_code, "nothing to sign" in result.output) == (4, True)
 
 

@@ -1,6 +1,7 @@
 """Checkpoints cover every event, proofs stand without the store, and a changed past is found."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from mdm.store import proofs
 from mdm.store.engine import bulk
 from mdm.store.keys import log_public_key
 from mdm.store.proofs import check_log, checkpoint, consistency, inclusion, latest_checkpoint
+from tests.engines import environment
 from tests.unit.store.log_store import add_events, empty_log, tamper
 
 NODES = pa.schema([("level", pa.int64()), ("position", pa.int64()), ("hash", pa.string())])
@@ -26,8 +28,8 @@ SIZES = (1, 255, 256, 300, 900)
 
 
 @pytest.fixture
-def settings(tmp_path):
-    return empty_log(tmp_path)
+def settings(engine, tmp_path):
+    return empty_log(engine, tmp_path)
 
 
 @pytest.fixture
@@ -80,9 +82,9 @@ def test_a_log_that_is_well_is_said_to_be(signed):
     assert checked(signed) == (900, None)
 
 
-def test_signing_in_steps_keeps_the_nodes_of_signing_at_once(signed, tmp_path):
+def test_signing_in_steps_keeps_the_nodes_of_signing_at_once(engine, signed, tmp_path):
     (tmp_path / "once").mkdir()
-    at_once = empty_log(tmp_path / "once")
+    at_once = empty_log(engine, tmp_path / "once")
     with bulk(signed) as store:
         rows = store.read("SELECT * FROM event WHERE seq <= 900 ORDER BY seq", SEALED_SCHEMA)
         in_steps = store.read(ALL_NODES, NODES)
@@ -278,10 +280,10 @@ def test_without_its_key_a_log_is_not_signed_but_still_checked(signed):
     assert checked(signed) == (900, None)
 
 
-def test_signatures_of_another_key_are_found(signed, tmp_path):
+def test_signatures_of_another_key_are_found(engine, signed, tmp_path):
     """Whoever replaces key and signatures in the store is betrayed by the key file."""
     (tmp_path / "other").mkdir()
-    other = empty_log(tmp_path / "other")
+    other = empty_log(engine, tmp_path / "other")
     with bulk(other) as store:
         foreign = store.scalar("SELECT value FROM meta WHERE name = 'log_public_key'")
     tamper(signed, "UPDATE meta SET value = ? WHERE name = 'log_public_key'", foreign)
@@ -292,11 +294,16 @@ def test_signatures_of_another_key_are_found(signed, tmp_path):
 def test_two_that_sign_at_once_agree(settings):
     add_events(settings, 300)
     script = (
-        "import sys; from mdm.settings import Settings; from mdm.store.proofs import checkpoint;"
-        "print(checkpoint(Settings(store=sys.argv[1])).root)"
+        "from mdm.settings import Settings; from mdm.store.proofs import checkpoint;"
+        "print(checkpoint(Settings()).root)"
     )
     both = [
-        subprocess.Popen([sys.executable, "-c", script, settings.store], stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", script],
+            env={**os.environ, **environment(settings)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         for _ in range(2)
     ]
     roots = [process.communicate()[0] for process in both]
