@@ -24,8 +24,9 @@ from mdm.pipeline.run import STEPS, run
 from mdm.pipeline.verify import verify
 from mdm.settings import Settings
 from mdm.store import tables
-from mdm.store.backup import backup, postgresql, restore
+from mdm.store.backup import backup, restore
 from mdm.store.backup.file import open_backup, write_backup
+from mdm.store.backup.postgresql import failure, target_of
 from mdm.store.engine import make_engine
 from mdm.store.keys import make_key, make_log_key
 from mdm.store.schema import create
@@ -440,7 +441,7 @@ def test_missing_programs_of_postgresql_are_named_with_what_to_install(tmp_path,
 
 
 def test_a_password_is_not_among_the_arguments_of_a_program():
-    environment, target = postgresql._target(
+    environment, target = target_of(
         Settings(store="postgresql://me:s3cret@localhost:5433/db?sslmode=require")
     )
     assert environment["PGPASSWORD"] == "s3cret"
@@ -448,38 +449,48 @@ def test_a_password_is_not_among_the_arguments_of_a_program():
     assert all(part in target for part in ("me", "localhost", "5433", "db", "sslmode=require"))
 
 
-def test_what_a_program_says_of_a_row_is_not_passed_on(tmp_path):
-    said = tmp_path / "said"
-    said.write_text(
+def test_what_a_program_says_of_a_row_is_not_passed_on():
+    said = (
         'psql:<stdin>:7: ERROR:  duplicate key value violates unique constraint "pk_ssn"\n'
         "DETAIL:  Key (number)=(212345678901) already exists.\nCONTEXT:  COPY ssn, line 3\n"
     )
-    with said.open("rb") as file:
-        text = str(postgresql._failed("psql", file))
+    text = str(failure("psql", said))
     assert "pk_ssn" in text
     assert "212345678901" not in text
 
 
-def test_a_store_that_is_in_use_or_damaged_is_left_as_it_is(kept, tmp_path):
-    settings = Settings(store=str(tmp_path / "mdm.db"))
-    create(settings)
-    before = content(settings)
-    engine = make_engine(settings)
+def test_a_store_that_is_in_use_is_left_as_it_is(kept, other):
+    before = content(other)
+    engine = make_engine(other)
     with engine.connect() as connection:
         connection.execute(select(tables.meta)).all()
         with pytest.raises(StoreError, match="in use"):
-            restore(settings, kept, force=True)
+            restore(other, kept, force=True)
     engine.dispose()
-    assert content(settings) == before
+    assert content(other) == before
+    restore(other, kept, force=True)
+
+
+@pytest.fixture
+def on_sqlite(tmp_path):
+    """Settings of no store yet, and a backup for them."""
+    first = Settings(store=str(tmp_path / "first.db"))
+    create(first)
+    backup(first, tmp_path / "first.backup")
+    return Settings(store=str(tmp_path / "mdm.db")), tmp_path / "first.backup"
+
+
+def test_a_damaged_file_is_left_for_the_user_to_move_away(on_sqlite):
+    settings, path = on_sqlite
     settings.store_file.write_bytes(b"no store at all " * 4096)
     with pytest.raises(StoreError, match="move it away"):
-        restore(settings, kept, force=True)
+        restore(settings, path, force=True)
     assert settings.store_file.read_bytes() == b"no store at all " * 4096
 
 
-def test_the_log_of_a_store_that_is_gone_is_not_read_into_the_restored_one(kept, tmp_path):
-    settings = Settings(store=str(tmp_path / "mdm.db"))
-    (tmp_path / "mdm.db-wal").write_bytes(b"left")
+def test_the_log_of_a_store_that_is_gone_is_not_read_into_the_restored_one(on_sqlite):
+    settings, path = on_sqlite
+    settings.store_file.with_name("mdm.db-wal").write_bytes(b"left")
     with pytest.raises(StoreError, match="Move it away"):
-        restore(settings, kept)
+        restore(settings, path)
     assert not settings.store_file.exists()

@@ -7,11 +7,13 @@ transaction: the script of `pg_restore` runs in `psql` between a BEGIN and a COM
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import func, inspect, select, text
@@ -41,22 +43,18 @@ _TABLES = [*metadata.tables, "alembic_version"]
 @contextmanager
 def snapshot(settings: Settings) -> Iterator[tuple[StoreFacts | None, str, Iterator[bytes]]]:
     """What the store holds at one instant: facts, the schema it is in, and its dump."""
-    program, environment, target = _program("pg_dump"), *_target(settings)
+    _path("pg_dump")
+    environment, target = target_of(settings)
     with _connected(settings) as connection:
         connection.execution_options(isolation_level="REPEATABLE READ")
         facts, schema = read_facts(connection), _schema(connection)
         exported = connection.execute(select(func.pg_export_snapshot())).scalar_one()
         tables = [f'--table="{schema}"."{name}"' for name in inspect(connection).get_table_names(schema)]
-        command = [program, *_DUMP, f"--snapshot={exported}", *tables, f"--dbname={target}"]
-        with tempfile.TemporaryFile() as said:
-            process = subprocess.Popen(  # noqa: S603
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, env=environment
-            )
-            try:
-                yield facts, schema, _output(process, said)
-            finally:
-                process.kill()
-                process.wait()
+        asked = [*_DUMP, f"--snapshot={exported}", *tables, f"--dbname={target}"]
+        with _running(
+            "pg_dump", asked, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=environment
+        ) as dump:
+            yield facts, schema, dump.output()
 
 
 def present(settings: Settings) -> bool:
@@ -79,8 +77,7 @@ def put(
     Raises:
         StoreError: the content is not what `facts` say; or the present store is in use.
     """
-    reader, loader = _program("pg_restore"), _program("psql")
-    environment, target = _target(settings)
+    environment, target = target_of(settings)
     with _connected(settings) as connection:
         here = _schema(connection)
     if here != schema:
@@ -88,64 +85,80 @@ def put(
             f"The backup is of the schema {schema}, and the tables would go to {here}.",
             hint="Set search_path in the store's URL.",
         )
-    with tempfile.TemporaryFile() as said:
-        psql = subprocess.Popen(  # noqa: S603
-            [loader, *_PSQL, f"--dbname={target}"],
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said, env=environment,
-        )  # fmt: skip
-        assert psql.stdin is not None
-        try:
-            with suppress(BrokenPipeError):  # psql has ended, and says why
-                _send(psql.stdin, _beginning(schema))
-                if _read_script(reader, content, size, into=psql.stdin, tell=tell):
-                    _send(psql.stdin, _ending(schema, facts))
-            with suppress(BrokenPipeError):
-                psql.stdin.close()
-            if psql.wait() != 0:
-                raise _failed("psql", said)
-        finally:
-            psql.kill()
-            psql.wait()
-
-
-def _read_script(
-    reader: str, content: Iterable[bytes], size: int, *, into: IO[bytes], tell: Callable[[float, str], None]
-) -> bool:
-    """Lets pg_restore write its script; False where nobody takes it any more."""
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(  # noqa: S603
-            [reader, *_SCRIPT], stdin=subprocess.PIPE, stdout=into, stderr=said
-        )
-        assert process.stdin is not None
-        try:
+    loading = [*_PSQL, f"--dbname={target}"]
+    with _running("psql", loading, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment) as psql:
+        psql.send(_beginning(schema))
+        with _running("pg_restore", _SCRIPT, stdin=subprocess.PIPE, stdout=psql.process.stdin) as restore:
             done = 0
+            for block in content:
+                restore.send(block)
+                done += len(block)
+                tell(done / size, "restoring")
+            try:
+                restore.finish()
+            except StoreError:
+                psql.finish()  # nobody to write to is a failure too: then it is psql that tells why
+                raise
+        psql.send(_ending(schema, facts))
+        psql.finish()
+
+
+@dataclass(frozen=True)
+class _Running:
+    name: str
+    process: subprocess.Popen[bytes]
+    said: IO[bytes]
+
+    def send(self, block: bytes) -> None:
+        """To a program that has ended nothing more is sent: `finish` tells why it has."""
+        assert self.process.stdin is not None
+        with suppress(BrokenPipeError):
+            self.process.stdin.write(block)
+            self.process.stdin.flush()
+
+    def output(self) -> Iterator[bytes]:
+        assert self.process.stdout is not None
+        while block := self.process.stdout.read(_AT_ONCE):
+            yield block
+        self.finish()
+
+    def finish(self) -> None:
+        self.close()
+        if self.process.wait() != 0:
+            self.said.seek(0)
+            raise failure(self.name, self.said.read().decode(errors="replace"))
+
+    def close(self) -> None:
+        if self.process.stdin is not None:
             with suppress(BrokenPipeError):
-                for block in content:
-                    process.stdin.write(block)
-                    done += len(block)
-                    tell(done / size, "restoring")
-            with suppress(BrokenPipeError):
-                process.stdin.close()
-            if done < size:
-                return False
-            if process.wait() != 0:
-                raise _failed("pg_restore", said)
-            return True
+                self.process.stdin.close()
+
+
+@contextmanager
+def _running(program: str, arguments: list[str], **given: Any) -> Iterator[_Running]:
+    """The program does not outlive the block."""
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen([_path(program), *arguments], stderr=said, **given) as process,  # noqa: S603
+    ):
+        running = _Running(program, process, said)
+        try:
+            yield running
         finally:
             process.kill()
-            process.wait()
+            running.close()
 
 
-def _beginning(schema: str) -> str:
+def _beginning(schema: str) -> bytes:
     """The tables of a later version may not be in the backup, so that it would not replace them."""
     names = ", ".join(f'"{schema}"."{name}"' for name in _TABLES)
     return (
         "BEGIN; SET LOCAL client_min_messages = warning; SET LOCAL lock_timeout = '5s';\n"
         f"DROP TABLE IF EXISTS {names};\n"
-    )
+    ).encode()
 
 
-def _ending(schema: str, facts: StoreFacts) -> str:
+def _ending(schema: str, facts: StoreFacts) -> bytes:
     event, meta, run, run_step = (f'"{schema}"."{name}"' for name in ("event", "meta", "run", "run_step"))
     return f"""
         DO $$ BEGIN
@@ -156,28 +169,13 @@ def _ending(schema: str, facts: StoreFacts) -> str:
         END $$;
         {GIVE_UP_RUNS.format(run=run, run_step=run_step)};
         COMMIT;
-    """
+    """.encode()
 
 
-def _send(pipe: IO[bytes], script: str) -> None:
-    pipe.write(script.encode())
-    pipe.flush()
-
-
-def _output(process: subprocess.Popen[bytes], said: IO[bytes]) -> Iterator[bytes]:
-    assert process.stdout is not None
-    while block := process.stdout.read(_AT_ONCE):
-        yield block
-    if process.wait() != 0:
-        raise _failed("pg_dump", said)
-
-
-def _failed(program: str, said: IO[bytes]) -> StoreError:
+def failure(program: str, said: str) -> StoreError:
     """The first error's own line: the lines that follow it may show a row."""
-    said.seek(0)
-    lines = said.read().decode(errors="replace").splitlines()
-    first = next((line for line in lines if "error:" in line.lower()), "it said no more")
-    reason = first.partition("rror:")[2].strip() or first
+    told = re.search("error: *(.*)", said, re.IGNORECASE)
+    reason = told[1] if told else "it does not say why"
     hint = "Nothing was changed."
     if "lock timeout" in reason:
         hint = "The store is in use: stop what works with it, then try again."
@@ -186,18 +184,18 @@ def _failed(program: str, said: IO[bytes]) -> StoreError:
     return StoreError(f"{program} has failed: {reason}", where="PostgreSQL", hint=hint)
 
 
-def _program(name: str) -> str:
-    found = shutil.which(name)
+def _path(program: str) -> str:
+    found = shutil.which(program)
     if found is None:
         raise ConfigurationError(
-            f"{name} is not installed.",
+            f"{program} is not installed.",
             hint="Install PostgreSQL's client programs of the server's version or newer (Debian: apt-get install"
             " postgresql-client; Fedora: dnf install postgresql), or add their folder to PATH.",
         )
     return found
 
 
-def _target(settings: Settings) -> tuple[dict[str, str], str]:
+def target_of(settings: Settings) -> tuple[dict[str, str], str]:
     """Environment and connection: the password is in the former, for the latter is seen by all users of the machine."""
     given = {
         name: str(value) for name, value in conninfo_to_dict(settings.store).items() if value is not None
