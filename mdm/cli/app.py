@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from mdm.cli import show
+from mdm.cli.backup import backup, restore
 from mdm.cli.log import log_commands
 from mdm.cli.quarantine import quarantine_commands
 from mdm.cli.registry import registry_commands
@@ -39,6 +40,8 @@ app = typer.Typer(
 app.add_typer(registry_commands, name="registry")
 app.add_typer(quarantine_commands, name="quarantine")
 app.add_typer(log_commands, name="log")
+app.command()(backup)
+app.command()(restore)
 
 PeopleOption = Annotated[
     int, typer.Option("--people", min=1, help="People alive at the end of the simulation.")

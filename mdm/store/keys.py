@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from mdm.settings import Settings
     from mdm.store.engine import Bulk
 
-_FINGERPRINT = "ssn_key_fingerprint"
-_LOG_KEY = "log_public_key"
+SSN_KEY_FINGERPRINT = "ssn_key_fingerprint"
+LOG_PUBLIC_KEY = "log_public_key"
 
 
 def make_key(settings: Settings) -> bool:
@@ -44,6 +44,15 @@ def make_key(settings: Settings) -> bool:
 
 def number_plan(settings: Settings, store: Bulk) -> NumberPlan:
     """The plan of this installation; refuses a key other than the one the store's numbers were issued with."""
+    known = store.scalar(f"SELECT value FROM meta WHERE name = '{SSN_KEY_FINGERPRINT}'")
+    plan = number_plan_of(settings, fingerprint=known)
+    if known is None:
+        _bind(store, SSN_KEY_FINGERPRINT, plan.fingerprint)
+    return plan
+
+
+def number_plan_of(settings: Settings, *, fingerprint: str | None) -> NumberPlan:
+    """The plan by the key file; refuses a key of another fingerprint, unless there is none yet."""
     path = settings.key_file
     try:
         plan = NumberPlan(bytes.fromhex(path.read_text(encoding="ascii").strip()))
@@ -57,10 +66,7 @@ def number_plan(settings: Settings, store: Bulk) -> NumberPlan:
         raise ConfigurationError(
             "The SSN key file must hold 64 hexadecimal digits.", where=str(path)
         ) from error
-    known = store.scalar(f"SELECT value FROM meta WHERE name = '{_FINGERPRINT}'")
-    if known is None:
-        _bind(store, _FINGERPRINT, plan.fingerprint)
-    elif known != plan.fingerprint:
+    if fingerprint not in {None, plan.fingerprint}:
         raise ConfigurationError(
             "This SSN key is not the one that the store's numbers were issued with.",
             where=str(path),
@@ -75,23 +81,28 @@ def make_log_key(settings: Settings) -> bool:
     A store whose log key is known gets no other one: its checkpoints must stay under one key.
     """
     with bulk(settings) as store:
-        if store.scalar(f"SELECT value FROM meta WHERE name = '{_LOG_KEY}'") is not None:
+        if store.scalar(f"SELECT value FROM meta WHERE name = '{LOG_PUBLIC_KEY}'") is not None:
             return False
         key = Ed25519PrivateKey.generate()
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         made = _write_secret(settings.log_key_file, pem.decode())
         known = str(public_key(_read_log_key(settings), log_origin(store)))
-        _bind(store, _LOG_KEY, known)
+        _bind(store, LOG_PUBLIC_KEY, known)
     return made
 
 
 def log_key(settings: Settings, store: Bulk) -> Ed25519PrivateKey:
     """The key that signs checkpoints; refuses one other than the store's."""
-    key = _read_log_key(settings)
-    known = store.scalar(f"SELECT value FROM meta WHERE name = '{_LOG_KEY}'")
+    known = store.scalar(f"SELECT value FROM meta WHERE name = '{LOG_PUBLIC_KEY}'")
     if known is None:
         raise ConfigurationError("The store has no log key yet.", hint="Make one: mdm init.")
-    if known != str(public_key(key, log_origin(store))):
+    return log_key_of(settings, log_origin(store), public=known)
+
+
+def log_key_of(settings: Settings, origin: str, *, public: str) -> Ed25519PrivateKey:
+    """The key in the key file; refuses one whose public half is another."""
+    key = _read_log_key(settings)
+    if public != str(public_key(key, origin)):
         raise ConfigurationError(
             "This log key is not the one that the store's checkpoints are signed with.",
             where=str(settings.log_key_file),
@@ -108,7 +119,7 @@ def log_public_key(settings: Settings, store: Bulk) -> str:
     """
     if settings.log_key_file.exists():
         return str(public_key(log_key(settings, store), log_origin(store)))
-    known = store.scalar(f"SELECT value FROM meta WHERE name = '{_LOG_KEY}'")
+    known = store.scalar(f"SELECT value FROM meta WHERE name = '{LOG_PUBLIC_KEY}'")
     if known is None:
         raise ConfigurationError("The store has no log key yet.", hint="Make one: mdm init.")
     return str(known)

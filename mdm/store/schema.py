@@ -70,15 +70,19 @@ def require(settings: Settings) -> None:
         ) from error
     finally:
         engine.dispose()
-    head = ScriptDirectory.from_config(_config()).get_current_head()
     if found is None:
         raise StoreError("The store is empty.", where=_where(settings), hint="Create it first: mdm init.")
-    if found != head:
+    if found != revisions()[0]:
         raise StoreError(
             "The store's schema is of another version.",
             where=_where(settings),
             hint="Make a backup, then run mdm init.",
         )
+
+
+def revisions() -> list[str]:
+    """That the migrations know, the newest first."""
+    return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
 
 
 def _revision(engine: Engine) -> str | None:
