@@ -184,8 +184,12 @@ def _run(folder: Path, user: str | None, *command: Path | str) -> None:
             [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=said, stderr=said, cwd="/", **_as(user)
         )  # fmt: skip
     if done.returncode:
-        texts = [path.read_text(errors="replace") for name in ("said", "log") if (path := folder / name).exists()]
-        raise RuntimeError(f"{Path(command[0]).name} of {Path(command[0]).parent} failed:\n" + "\n".join(texts))
+        texts = [
+            path.read_text(errors="replace") for name in ("said", "log") if (path := folder / name).exists()
+        ]
+        raise RuntimeError(
+            f"{Path(command[0]).name} of {Path(command[0]).parent} failed:\n" + "\n".join(texts)
+        )
 
 
 def _as(user: str | None) -> dict[str, object]:
@@ -193,4 +197,3 @@ def _as(user: str | None) -> dict[str, object]:
         return {}
     entry = pwd.getpwnam(user)
     return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-

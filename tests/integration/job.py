@@ -98,4 +98,3 @@ def rows(settings: Settings, sql: str, schema: pa.Schema) -> list[dict]:
 def scalar(settings: Settings, sql: str) -> int:
     with bulk(settings) as store:
         return store.scalar(sql)
-

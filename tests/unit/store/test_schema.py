@@ -6,7 +6,6 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect
 
-from mdm.settings import Settings
 from mdm.store.engine import make_engine
 from mdm.store.schema import create, require
 from mdm.store.tables import metadata
