@@ -22,7 +22,7 @@ from mdm.settings import Settings
 from mdm.simulation.settings import load_simulation_settings
 from mdm.simulation.simulate import simulate
 from mdm.store.engine import bulk
-from mdm.store.keys import make_key
+from mdm.store.keys import make_key, make_log_key
 from mdm.store.schema import create
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def job_part(files: str, store: str) -> dict[str, Any]:
     started = time.perf_counter()
     create(settings)
     make_key(settings)
+    make_log_key(settings)
     clock = Clock()
     report = clock.time("ingest", lambda: Ingest(settings).folder(Path(files) / "delivery-1"))
     if report.failed:

@@ -67,6 +67,7 @@ class Trust:
         outside = sorted(key for key, value in values.items() if not 0 <= value <= 1)
         if outside:
             raise ValueError(f"trust is between 0 and 1: {outside[0][0]}, {outside[0][1]}")
+        self.declared = dict(values)
         self._thousandths = {key: round(value * 1000) for key, value in values.items()}
 
     def of(self, registry: str, *, names: Sequence[str]) -> int:

@@ -75,9 +75,10 @@ def _keys_sql(rule: BlockingRule, position: int, records: str, types: Mapping[st
 
 
 def make_pairs(
-    connection: duckdb.DuckDBPyConnection, model: Model, *, keys: str, into: str
+    connection: duckdb.DuckDBPyConnection, model: Model, *, keys: str, into: str, of: str | None = None
 ) -> list[RuleReport]:
-    """Table `into`: join_key_l < join_key_r, each pair once."""
+    """Table `into`: join_key_l < join_key_r, each pair once; with `of` only pairs of which that table (record_id) has a record."""
+    concerned = "" if of is None else f" WHERE l.record_id IN (FROM {of}) OR r.record_id IN (FROM {of})"
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE block AS SELECT rule, key, COUNT(*) AS size FROM {keys} GROUP BY ALL HAVING COUNT(*) > 1"
     )
@@ -88,7 +89,7 @@ def make_pairs(
             SELECT k.key, k.record_id FROM {keys} AS k SEMI JOIN (SELECT key FROM block WHERE size <= {model.largest_block}) USING (key)
         )
         SELECT DISTINCT l.record_id AS join_key_l, r.record_id AS join_key_r
-        FROM usable AS l JOIN usable AS r ON l.key = r.key AND l.record_id < r.record_id
+        FROM usable AS l JOIN usable AS r ON l.key = r.key AND l.record_id < r.record_id{concerned}
         """
     )
     rows = connection.execute(

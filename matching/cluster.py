@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     Ids = NDArray[np.int64]
 
 
+DECISION = "decision"
+"""The constraint that a person's cannot-link is."""
+
+
 @dataclass(frozen=True)
 class Edges:
     """Three arrays of one length: record_l, record_r (ids), weight in bits."""
@@ -42,6 +46,18 @@ class Exclusion:
 
 
 @dataclass(frozen=True)
+class Decided:
+    """Pairs of records on which a person decided; two columns each. What must link is one whatever rule says otherwise."""
+
+    must: Ids
+    cannot: Ids
+
+    @classmethod
+    def none(cls) -> Decided:
+        return cls(np.empty((0, 2), np.int64), np.empty((0, 2), np.int64))
+
+
+@dataclass(frozen=True)
 class Refused:
     """An edge that was strong enough but would have broken a constraint."""
 
@@ -60,17 +76,35 @@ class Clusters:
     refused: list[Refused]
 
 
-def cluster(record: Ids, edges: Edges, *, exclusions: list[Exclusion]) -> Clusters:
-    """Clusters of all `record` ids (sorted, unique); `edges` are those at or above the link threshold."""
-    left, right = np.searchsorted(record, edges.left), np.searchsorted(record, edges.right)
+def cluster(
+    record: Ids, edges: Edges, *, exclusions: list[Exclusion], decided: Decided | None = None
+) -> Clusters:
+    """Clusters of all `record` ids (sorted, unique); `edges` are those at or above the link threshold.
+
+    Decisions on records that are not there are left aside.
+    """
+    decided = decided or Decided.none()
+    must, cannot = _places(record, decided.must), _places(record, decided.cannot)
+    left = np.concatenate([np.searchsorted(record, edges.left), must[:, 0]])
+    right = np.concatenate([np.searchsorted(record, edges.right), must[:, 1]])
+    weight = np.concatenate([edges.weight, np.full(len(must), np.inf)])
     component = _components(len(record), left, right)
-    broken = _broken(component, exclusions)
+    broken = np.union1d(
+        _broken(component, exclusions),
+        component[cannot[component[cannot[:, 0]] == component[cannot[:, 1]], 0]],
+    )
     refused: list[Refused] = []
     if len(broken):
         inside = np.isin(component[left], broken)
-        places = Edges(left[inside], right[inside], edges.weight[inside])
-        component, refused = _refine(record, component, places, exclusions)
+        places = Edges(left[inside], right[inside], weight[inside])
+        component, refused = _refine(record, component, places, exclusions, cannot)
     return Clusters(record=record, cluster=_named(record, component), refused=refused)
+
+
+def _places(record: Ids, pairs: Ids) -> Ids:
+    """Pairs of records as places in `record`, those with both ends there."""
+    there = np.isin(pairs, record).all(axis=1)
+    return np.searchsorted(record, pairs[there])
 
 
 def _components(size: int, left: Ids, right: Ids) -> Ids:
@@ -91,9 +125,12 @@ def _broken(component: Ids, exclusions: list[Exclusion]) -> Ids:
 
 
 def _refine(
-    record: Ids, component: Ids, edges: Edges, exclusions: list[Exclusion]
+    record: Ids, component: Ids, edges: Edges, exclusions: list[Exclusion], cannot: Ids
 ) -> tuple[Ids, list[Refused]]:
-    """Joins again edge by edge (whose ends are places in `record`), strongest first, leaving out what would put one label twice into a cluster."""
+    """Joins again edge by edge, strongest first, leaving out what would put one label twice into a cluster.
+
+    Ends of edges are places in `record`. A pair that cannot link is a label of its own, carried by its two records.
+    """
     left, right, weight = edges.left, edges.right, edges.weight
     affected = np.flatnonzero(np.isin(component, component[left]))
     parent = {int(node): int(node) for node in affected}
@@ -101,6 +138,11 @@ def _refine(
         int(node): {(number, int(e.label[node])) for number, e in enumerate(exclusions) if e.label[node] >= 0}
         for node in affected
     }
+
+    names = [e.name for e in exclusions] + [DECISION] * len(cannot)
+    for number, (one, two) in enumerate(cannot.tolist(), start=len(exclusions)):
+        for node in {one, two} & labels.keys():
+            labels[node].add((number, 0))
 
     def root(node: int) -> int:
         while parent[node] != node:
@@ -114,14 +156,14 @@ def _refine(
         if a == b:
             continue
         shared = labels[a] & labels[b]
-        if shared:
+        if shared and weight[position] < np.inf:
             number = min(shared)[0]
             refused.append(
                 Refused(
                     int(record[left[position]]),
                     int(record[right[position]]),
                     float(weight[position]),
-                    exclusions[number].name,
+                    names[number],
                 )
             )
             continue

@@ -30,6 +30,9 @@ class Settings(BaseSettings):
     ssn_key_file: Path | None = Field(
         None, description="File that holds the secret key of the SSN permutation"
     )
+    log_signing_key_file: Path | None = Field(
+        None, description="File that holds the secret key by which checkpoints of the event log are signed"
+    )
     memory_limit: str = Field("4GB", description="Memory that DuckDB may use before it spills to disk")
     threads: int = Field(0, ge=0, description="Threads for batch work; 0 means all cores")
 
@@ -75,8 +78,17 @@ class Settings(BaseSettings):
     def key_file(self) -> Path:
         if self.ssn_key_file is not None:
             return self.ssn_key_file
+        return self._secret("ssn-key")
+
+    @property
+    def log_key_file(self) -> Path:
+        if self.log_signing_key_file is not None:
+            return self.log_signing_key_file
+        return self._secret("log-key")
+
+    def _secret(self, kind: str) -> Path:
         name = self.store_file.name if self.is_sqlite else "mdm"
-        return self.beside_store / f"{name}.ssn-key"
+        return self.beside_store / f"{name}.{kind}"
 
     @property
     def registries_folder(self) -> Path:

@@ -10,7 +10,9 @@ from typing import Annotated
 import typer
 
 from mdm.cli import show
+from mdm.cli.backup import backup, restore
 from mdm.cli.entity import entity_commands
+from mdm.cli.log import log_commands
 from mdm.cli.quarantine import quarantine_commands
 from mdm.cli.registry import registry_commands
 from mdm.cli.terminal import (
@@ -40,6 +42,9 @@ app = typer.Typer(
 )
 app.add_typer(registry_commands, name="registry")
 app.add_typer(quarantine_commands, name="quarantine")
+app.add_typer(log_commands, name="log")
+app.command()(backup)
+app.command()(restore)
 app.add_typer(entity_commands, name="entity")
 
 PeopleOption = Annotated[
@@ -52,14 +57,17 @@ SeedOption = Annotated[
 
 @app.command()
 def init(*, store: StoreOption = None) -> None:
-    """Create the store (or bring its schema up to date) and the secret key of the SSN numbers."""
-    from mdm.store.keys import make_key
+    """Create the store (or bring its schema up to date) and its secret keys: of the SSN numbers and of the log."""
+    from mdm.store.engine import bulk
+    from mdm.store.keys import log_public_key, make_key, make_log_key
     from mdm.store.schema import create
 
     with plain_errors():
         settings = load_settings(store)
         new = create(settings)
-        key = make_key(settings)
+        key, log_key = make_key(settings), make_log_key(settings)
+        with bulk(settings) as opened:
+            public_key = log_public_key(settings, opened)
         out.print(
             f"Store {'created' if new else 'is up to date'}: {settings.store_file if settings.is_sqlite else 'PostgreSQL'}"
         )
@@ -67,6 +75,12 @@ def init(*, store: StoreOption = None) -> None:
             out.print(
                 f"SSN key created: {settings.key_file}. Back it up apart from the store: without it no new number can be issued."
             )
+        if log_key:
+            out.print(
+                f"Log key created: {settings.log_key_file}. Back it up apart from the store: without it the log cannot be signed."
+            )
+        out.print("Public key of the log, for those who verify proofs:")
+        typer.echo(public_key)
 
 
 @app.command()

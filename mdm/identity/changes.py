@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from mdm.errors import ApprovalNeededError, IdentityError, StaleVersionError
 from mdm.identity.commands import ChangeNumber, Decide, Merge, Revoke, Split, Unmerge
-from mdm.identity.decisions import Decision, DecisionKind, Decisions, ordered
+from mdm.identity.decisions import Decision, DecisionKind, Decisions, across, ordered
 from mdm.identity.events import EventKind
-from mdm.identity.numbers import BY_HAND, NumberKind, NumberState, Reason, check_transition
+from mdm.identity.numbers import BY_HAND, LIVE, NumberKind, NumberState, Reason, check_transition
 from mdm.identity.state import ACTIVE, SUPERSEDED, Entity, Number, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from collections.abc import Set as AbstractSet
 
     from mdm.identity.commands import Command
@@ -34,6 +34,8 @@ class PastMerge:
     data: Mapping[str, Any]
     number_changed: Mapping[str, int] = field(default_factory=dict)
     """Number to the last event that changed it."""
+    taken_out: AbstractSet[int] = frozenset()
+    """Records that it brought and that have left since, as `mdm.identity.journeys.taken_out` tells."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,9 @@ class Facts:
     """Entity to its golden record as it stands: values, provenance, hash, policy."""
     merge: PastMerge | None = None
     new_id: Callable[[], str] | None = None
+    seeds: Mapping[str, int] | None = None
+    """Where a person asks: entity to a record that came to it by no merge. A must-link ties the two sides' seeds, so
+    that later runs leave them together until the merge is undone, and undoing another merge leaves the tie whole."""
     approved_by: str | None = None
 
 
@@ -110,6 +115,8 @@ def _merge(state: State, command: Merge, facts: Facts) -> Plan:
         "numbers": _merged_numbers(state, survivor.id, merged.id),
         "records": sorted(state.members[merged.id]),
     }
+    if facts.seeds is not None and {survivor.id, merged.id} <= facts.seeds.keys():
+        data["must_link"] = list(ordered(facts.seeds[survivor.id], facts.seeds[merged.id]))
     if facts.approved_by is not None:
         data["approved_by"] = facts.approved_by
     return Plan([(EventKind.ENTITY_MERGED, survivor.id, data)], [survivor.id, merged.id])
@@ -213,15 +220,17 @@ def _unmerge(state: State, facts: Facts) -> Plan:
             "This event is no merge.", hint="`mdm entity history ID` lists an entity's events."
         )
     restored = _known(state, past.data["merged"])
-    if restored.status != SUPERSEDED or restored.superseded_by != past.survivor:
+    # a superseded entity does not change, so another version is that of another merge
+    merged_version = past.data["before"][restored.id]["version"] + 1
+    if restored.status != SUPERSEDED or restored.version != merged_version:
         raise IdentityError(f"The merge of event {past.seq} is undone already.")
     source = state.resolve(past.survivor)
     members = state.members[source]
-    records = sorted(set(past.data["records"]) & members)
+    records = sorted((set(past.data["records"]) & members) - past.taken_out)
     blocked = [
         (change["number"], past.number_changed.get(change["number"], past.seq))
         for change in past.data["numbers"]
-        if state.numbers[change["number"]].standing() != change["after"]
+        if not _stands(state.numbers[change["number"]], change["after"])
     ]
     if blocked:
         events = ", ".join(str(seq) for seq in sorted({seq for _, seq in blocked}))
@@ -235,6 +244,9 @@ def _unmerge(state: State, facts: Facts) -> Plan:
             "Nothing is left to take apart: all records have gone to one side since.",
             hint="Split the entity instead.",
         )
+    tie = tuple(past.data.get("must_link", ()))
+    revoked = [tie] if tie in state.decisions else []
+    _refuse_parting(state, source, records, rest, revoked=revoked)
     data = {
         "cannot_link": {"left": rest, "right": records},
         "merge": past.seq,
@@ -243,13 +255,14 @@ def _unmerge(state: State, facts: Facts) -> Plan:
                 "after": {**change["before"], "reason": Reason.UNMERGE}
                 if change["before"]["state"] != change["after"]["state"]
                 else change["before"],
-                "before": change["after"],
+                "before": state.numbers[change["number"]].standing(),
                 "number": change["number"],
             }
             for change in past.data["numbers"]
         ],
         "records": records,
         "restored": restored.id,
+        "revoked": [list(pair) for pair in revoked],
     }
     known = set(past.data["records"]) | set(past.data["before"][past.survivor]["records"])
     return Plan(
@@ -260,6 +273,11 @@ def _unmerge(state: State, facts: Facts) -> Plan:
     )
 
 
+def _stands(number: Number, standing: Mapping[str, Any]) -> bool:
+    """Whatever the reason: what a later merge changed has another one after that was undone."""
+    return {**number.standing(), "reason": ""} == {**standing, "reason": ""}
+
+
 def _split(state: State, command: Split, facts: Facts) -> Plan:
     entity = _active(state, command.entity)
     members, chosen = state.members[entity.id], set(command.records)
@@ -268,11 +286,7 @@ def _split(state: State, command: Split, facts: Facts) -> Plan:
     if chosen == members:
         raise IdentityError("A split must leave at least one record behind.")
     rest = members - chosen
-    if (group := Decisions(state.decisions.values()).dividing(chosen, rest)) is not None:
-        raise IdentityError(
-            f"A decision says that record {group} and another one on the other side are one person.",
-            hint="Revoke it first, if it was wrong.",
-        )
+    _refuse_parting(state, entity.id, chosen, rest)
     assert facts.new_id is not None, "a split needs an ID for the new entity"
     into = facts.new_id()
     data = {
@@ -283,6 +297,35 @@ def _split(state: State, command: Split, facts: Facts) -> Plan:
         "records": sorted(chosen),
     }
     return Plan([(EventKind.ENTITY_SPLIT, entity.id, data)], [entity.id, into])
+
+
+def _refuse_parting(
+    state: State,
+    entity: str,
+    chosen: Collection[int],
+    rest: Collection[int],
+    *,
+    revoked: Collection[tuple[int, ...]] = (),
+) -> None:
+    """The two sides are to be kept apart: no decision may say that they are one, and no other entity be parted by it."""
+    standing = [decision for pair, decision in state.decisions.items() if pair not in revoked]
+    if (group := Decisions(standing).dividing(chosen, rest)) is not None:
+        raise IdentityError(
+            f"A decision says that records of both sides are one person: record {group} and those linked to it.",
+            hint="Revoke it first, if it was wrong.",
+        )
+    apart = [Decision(DecisionKind.CANNOT_LINK, *pair) for pair in across(rest, chosen)]
+    _refuse_broken(state, Decisions([*standing, *apart]), sparing=entity)
+
+
+def _refuse_broken(state: State, after: Decisions, *, sparing: str | None = None) -> None:
+    """Decisions as they would be must not keep records apart that are one entity."""
+    for entity, members in sorted(state.members.items()):
+        if entity != sparing and after.forbidding(members, members) is not None:
+            raise IdentityError(
+                f"With what was decided before, it would keep records apart that are one entity now: {entity}.",
+                hint="Split that one, or revoke the decisions that tie its records to these.",
+            )
 
 
 # --- decisions and numbers -------------------------------------------------------------------------------------------
@@ -305,12 +348,13 @@ def _decide(state: State, command: Decide) -> Plan:
             f"Records {pair[0]} and {pair[1]} are one entity now.",
             hint="Split it or undo the merge; the decision follows from that.",
         )
-    after = [*(d for d in state.decisions.values() if d != standing), made]
-    if (word := Decisions(after).contradiction()) is not None:
+    after = Decisions([*(d for d in state.decisions.values() if d != standing), made])
+    if (word := after.contradiction()) is not None:
         raise IdentityError(
             f"It contradicts the decision on records {word.left} and {word.right}.",
             hint="Revoke that one first, if it was wrong.",
         )
+    _refuse_broken(state, after)
     events: list[Event] = []
     if standing is not None:
         events.append((EventKind.DECISION_REVOKED, None, {"left": pair[0], "right": pair[1]}))
@@ -337,6 +381,8 @@ def _change_number(state: State, command: ChangeNumber) -> Plan:
             hint="Merge or unmerge the entities.",
         )
     check_transition(number.state, command.state, command.reason)
+    if number.holder is None and command.state in LIVE:
+        raise IdentityError("A reserved number has no holder yet.", hint="It is given out by `mdm run`.")
     return Plan([number_changed(number, state=command.state, reason=command.reason)], [])
 
 

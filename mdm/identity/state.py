@@ -127,6 +127,8 @@ class State:
         self._changed(entity, touched)
         self._changed(merged, touched, status=SUPERSEDED, superseded_by=entity)
         self._set_numbers(data["numbers"], touched)
+        if (pair := data.get("must_link")) is not None:
+            self._decide(DecisionKind.MUST_LINK, (pair[0], pair[1]), touched)
 
     def _unmerged(self, _seq: int, entity: str, data: Mapping[str, Any], touched: Touched) -> None:
         restored = data["restored"]
@@ -135,6 +137,9 @@ class State:
         self._changed(entity, touched)
         self._changed(restored, touched, status=ACTIVE, superseded_by=None)
         self._set_numbers(data["numbers"], touched)
+        for left, right in data["revoked"]:
+            del self.decisions[left, right]
+            touched.decisions.add((left, right))
         self._forbid(data["cannot_link"], touched)
 
     def _split(self, seq: int, entity: str, data: Mapping[str, Any], touched: Touched) -> None:
@@ -161,9 +166,7 @@ class State:
         self._set_number(data["number"], {**data, "holder": entity or None}, touched)
 
     def _decided(self, _seq: int, _entity: str, data: Mapping[str, Any], touched: Touched) -> None:
-        pair = (data["left"], data["right"])
-        self.decisions[pair] = Decision(DecisionKind(data["decision"]), *pair)
-        touched.decisions.add(pair)
+        self._decide(DecisionKind(data["decision"]), (data["left"], data["right"]), touched)
 
     def _revoked(self, _seq: int, _entity: str, data: Mapping[str, Any], touched: Touched) -> None:
         pair = (data["left"], data["right"])
@@ -203,12 +206,15 @@ class State:
         )
         touched.numbers.add(number)
 
+    def _decide(self, kind: DecisionKind, pair: tuple[int, int], touched: Touched) -> None:
+        self.decisions[pair] = Decision(kind, *pair)
+        touched.decisions.add(pair)
+
     def _forbid(self, sides: Mapping[str, Any] | None, touched: Touched) -> None:
         if sides is None:
             return
         for pair in across(sides["left"], sides["right"]):
-            self.decisions[pair] = Decision(DecisionKind.CANNOT_LINK, *pair)
-            touched.decisions.add(pair)
+            self._decide(DecisionKind.CANNOT_LINK, pair, touched)
 
     # --- canonical form ------------------------------------------------------------------------------------------
 

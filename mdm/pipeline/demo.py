@@ -21,7 +21,7 @@ from mdm.settings import Settings
 from mdm.simulation.settings import load_simulation_settings
 from mdm.simulation.simulate import simulate
 from mdm.store.engine import bulk
-from mdm.store.keys import make_key
+from mdm.store.keys import make_key, make_log_key
 from mdm.store.schema import create
 
 if TYPE_CHECKING:
@@ -74,7 +74,9 @@ def run_demo(
     """Simulates, ingests the first delivery and runs, then the later delivery and runs again, evaluates and reports."""
     progress = progress or Silent()
     _make_room(folder)
-    settings = Settings(store=f"sqlite:///{folder / 'mdm.db'}", work=None, ssn_key_file=None)
+    settings = Settings(
+        store=f"sqlite:///{folder / 'mdm.db'}", work=None, ssn_key_file=None, log_signing_key_file=None
+    )
     result = DemoResult(people, seed, profile, store=folder / "mdm.db", report=folder / "report.html")
     files = folder / "files"
     simulation = load_simulation_settings(settings.configs / "simulation.yaml").with_profile(profile)
@@ -89,6 +91,7 @@ def run_demo(
         timed.rows = sum(summary.rows.values())
     create(settings)
     make_key(settings)
+    make_log_key(settings)
     ingested = []
     for number, delivery in enumerate(("delivery-1", "delivery-2"), start=1):
         with _timing(result, f"ingest, delivery {number}") as timed:

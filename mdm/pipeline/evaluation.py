@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pyarrow as pa
 
 from matching.evaluate import ClusterCounts, PairCounts, cluster_counts, pair_counts
+from mdm.duck import open_duckdb
 from mdm.errors import ConfigurationError, InputError
 from mdm.simulation.truth import TRUTH_FOLDER
 from mdm.store.engine import bulk
@@ -16,6 +16,8 @@ from mdm.store.engine import bulk
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    import duckdb
 
     from mdm.registries.declaration import RegistryDeclaration
     from mdm.settings import Settings
@@ -97,7 +99,7 @@ def evaluate(settings: Settings, truth: Path, *, anchor: str) -> Evaluation:
             _MEMBERS,
         )
         quarantined = store.read("SELECT registry, file, row_number FROM quarantine", _QUARANTINED)
-    connection = duckdb.connect()
+    connection = open_duckdb()
     connection.register("member", members)
     connection.register("quarantined", quarantined)
     connection.execute(

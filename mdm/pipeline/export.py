@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import duckdb
 import pyarrow as pa
 
+from mdm.duck import open_duckdb
 from mdm.errors import InputError
 from mdm.identity.numbers import NumberKind
 from mdm.store.engine import bulk, reading
@@ -22,6 +22,8 @@ from mdm.store.moments import Moment, read_moment
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    import duckdb
 
     from mdm.pipeline import Export
     from mdm.registries.attributes import Attribute, Attributes
@@ -90,7 +92,7 @@ def export(
 def _scratch(settings: Settings, folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Compressed in memory, and above the limit on disk beside the file that is written."""
     with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as spill:
-        connection = duckdb.connect()
+        connection = open_duckdb()
         try:
             connection.execute("ATTACH ':memory:' AS work (COMPRESS); USE work")
             connection.execute(f"SET memory_limit = '{settings.memory_limit}'")

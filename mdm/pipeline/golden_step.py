@@ -9,31 +9,41 @@ import pyarrow as pa
 
 from golden_record.batch import survive_all
 from mdm.identity.events import EventKind
+from mdm.identity.tally import tally_sql, told
+from mdm.pipeline.delta import AFFECTED, find_affected
 from mdm.pipeline.steps import PERSON, Context, StepResult
 from mdm.store.aliases import write_aliases
-from mdm.store.golden import ended_digest
-from mdm.store.log import append_event
+from mdm.store.golden import GOLDEN_TALLY
+from mdm.store.log import append_event, last_event
 
 if TYPE_CHECKING:
     from mdm.store.engine import Bulk
 
-_STANDING = pa.schema([("entity_key", pa.int64()), ("golden_id", pa.int64()), ("hash", pa.string())])
+_STANDING = pa.schema(
+    [("golden_id", pa.int64()), ("entity_key", pa.int64())]
+    + [(name, pa.string()) for name in ("hash", "policy", "as_of")]
+)
 
 
 def golden_step(context: Context, store: Bulk) -> StepResult:
     connection = context.workspace.connection
     records = context.record_table()
     context.workspace.load_memberships()
+    as_of = as_of_day(connection.execute(f"SELECT MAX(observed_on) FROM {records}").fetchall()[0][0])
+    told = last_event(store, EventKind.GOLDEN_COMPUTED)
+    affected = None
+    if context.delta is not None and told is not None and told["as_of"] == as_of.isoformat():
+        find_affected(context.workspace, store, context.delta)
+        affected = AFFECTED
+    concerned = "" if affected is None else f" SEMI JOIN {affected} USING (entity)"
     connection.execute(
-        f"CREATE OR REPLACE TEMP VIEW contribution AS FROM {records} JOIN membership USING (record)"
+        f"CREATE OR REPLACE TEMP VIEW contribution AS FROM {records} JOIN membership USING (record){concerned}"
     )
     trust = [
         {"registry": code, "attribute": attribute, "trust": value}
-        for code, declared in context.registries.items()
-        for attribute, value in declared.trust.items()
+        for (code, attribute), value in context.trust.items()
     ]
     connection.register("trust", pa.Table.from_pylist(trust))
-    as_of = as_of_day(connection.execute(f"SELECT MAX(observed_on) FROM {records}").fetchall()[0][0])
     survive_all(
         connection,
         policy=context.policy,
@@ -52,9 +62,10 @@ def golden_step(context: Context, store: Bulk) -> StepResult:
             if attribute.alias is not None
         },
         stamp=context.stamp("numbers of the records"),
+        of=affected,
     )
     connection.execute("DROP VIEW contribution")
-    changed, total = _write_changes(context, store, as_of)
+    changed, total = _write_changes(context, store, as_of, affected)
     return StepResult(
         total,
         {
@@ -71,56 +82,47 @@ def as_of_day(newest: date | None) -> date:
     return date((newest or date.min).year, 12, 31)
 
 
-def _write_changes(context: Context, store: Bulk, as_of: date) -> tuple[int, int]:
+def _write_changes(context: Context, store: Bulk, as_of: date, affected: str | None) -> tuple[int, int]:
     """Closes golden records that no longer hold and opens their successors; one event tells of all."""
     connection = context.workspace.connection
     standing = store.read(
-        "SELECT entity_key, golden_id, hash FROM golden WHERE until_event IS NULL", _STANDING
+        "SELECT golden_id, entity_key, hash, policy, as_of FROM golden WHERE until_event IS NULL", _STANDING
     )
-    connection.register("standing", standing)
-    connection.execute(
-        """
-        CREATE OR REPLACE TABLE golden_changed AS
-        SELECT n.entity, n.hash, s.golden_id AS former
-        FROM golden_now AS n LEFT JOIN standing AS s ON s.entity_key = n.entity
-        WHERE s.hash IS DISTINCT FROM n.hash
-        """
-    )
+    connection.register("every_standing", standing)
+    concerned = "" if affected is None else f" WHERE entity_key IN (FROM {affected})"
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW standing AS FROM every_standing{concerned}")
     # an entity that lost its last active record has no golden record any more
-    ended = connection.sql(
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TABLE golden_ended AS
+        SELECT s.* FROM standing AS s LEFT JOIN golden_now AS n ON n.entity = s.entity_key WHERE n.hash IS DISTINCT FROM s.hash;
+        CREATE OR REPLACE TABLE golden_begun AS
+        SELECT {store.next_id("golden", "golden_id")} - 1 + row_number() OVER (ORDER BY n.entity) AS golden_id, n.entity AS entity_key,
+            n.hash, '{context.policy.hash}' AS policy, '{as_of.isoformat()}' AS as_of
+        FROM golden_now AS n LEFT JOIN standing AS s ON s.entity_key = n.entity WHERE s.hash IS DISTINCT FROM n.hash
         """
-        SELECT former AS golden_id FROM golden_changed WHERE former IS NOT NULL
-        UNION ALL SELECT golden_id FROM standing ANTI JOIN golden_now ON entity = entity_key
-        """
-    ).to_arrow_table()
+    )
     total = connection.execute("SELECT COUNT(*) FROM golden_now").fetchall()[0][0]
-    changed, digest = connection.execute(
-        "SELECT COUNT(*), sha256(string_agg(entity || ':' || hash, ',' ORDER BY entity)) FROM golden_changed"
-    ).fetchall()[0]
-    if changed == 0 and ended.num_rows == 0:
-        return 0, total
-    data = {
-        "as_of": as_of.isoformat(),
-        "changed": changed,
-        "digest": digest,
-        "ended": ended_digest(ended["golden_id"].to_pylist()),
-        "kind": PERSON,
-        "policy": context.policy.hash,
+    tallies = {
+        name: told(*connection.execute(f"SELECT {tally_sql(GOLDEN_TALLY)} FROM golden_{name}").fetchall()[0])
+        for name in ("begun", "ended")
     }
+    changed = int(tallies["begun"]["count"])
+    if changed == 0 and tallies["ended"]["count"] == 0:
+        return 0, total
+    data = {**tallies, "as_of": as_of.isoformat(), "kind": PERSON, "rules": context.golden_rules}
     seq = append_event(store, EventKind.GOLDEN_COMPUTED, data, stamp=context.stamp("golden records"))
-    if ended.num_rows:
-        store.stage("ended_golden", ended)
+    if tallies["ended"]["count"]:
+        store.stage("ended_golden", connection.sql("SELECT golden_id FROM golden_ended").to_arrow_table())
         store.execute(
             f"UPDATE golden SET until_event = {seq} FROM ended_golden AS e WHERE golden.golden_id = e.golden_id"
         )
-    first = store.next_id("golden", "golden_id")
     store.append(
         "golden",
         connection.sql(
             f"""
-            SELECT {first} - 1 + row_number() OVER (ORDER BY entity) AS golden_id, entity AS entity_key, CAST({seq} AS BIGINT) AS from_event,
-                "values", provenance, hash, '{context.policy.hash}' AS policy, '{as_of.isoformat()}' AS as_of
-            FROM golden_now SEMI JOIN golden_changed USING (entity) ORDER BY entity
+            SELECT b.*, CAST({seq} AS BIGINT) AS from_event, n."values", n.provenance
+            FROM golden_begun AS b JOIN golden_now AS n ON n.entity = b.entity_key ORDER BY b.golden_id
             """
         ).to_arrow_table(),
     )

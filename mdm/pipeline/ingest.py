@@ -14,6 +14,7 @@ from mdm.registries.declaration import declaration_hash
 from mdm.registries.delivery import DeliveryFile, delivery_file, find_files
 from mdm.store.engine import bulk
 from mdm.store.landing import LandedFile, LandingCounts, already_landed, land_file
+from mdm.store.proofs import checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -171,6 +172,7 @@ class Ingest:
                 task.describe(f"ingest: {self.registries[job.registry].name.vi}, {job.name}")
                 self._land(landed, chunks)
                 task.advance(job.size)
+        checkpoint(self.settings)
 
     def _land(self, landed: LandedFile, chunks: Iterator[PreparedChunk]) -> None:
         try:

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from mdm.identity.events import EventKind, Events, json_numbers, json_strings
 from mdm.identity.numbers import NumberKind, NumberState, Reason
+from mdm.pipeline.delta import AFFECTED, find_affected
 from mdm.pipeline.steps import PERSON, Context, StepResult
 from mdm.store.log import append_events
 
@@ -52,6 +53,10 @@ def _load_people(context: Context, store: Bulk) -> None:
     )
     connection, records = context.workspace.connection, context.record_table()
     context.workspace.load_memberships()
+    concerned = ""
+    if context.delta is not None:
+        find_affected(context.workspace, store, context.delta)
+        concerned = f" SEMI JOIN {AFFECTED} USING (entity)"
     for name, rows in (("people", people), ("goldens", goldens), ("numbers", numbers)):
         connection.register(name, rows)
     connection.execute(
@@ -60,7 +65,7 @@ def _load_people(context: Context, store: Bulk) -> None:
         CREATE OR REPLACE TABLE anchored_person AS
         WITH member AS (
             SELECT entity AS entity_key, bool_or(list_contains({context.anchors!r}::VARCHAR[], registry)) AS anchored
-            FROM membership JOIN {records} USING (record) GROUP BY entity
+            FROM membership JOIN {records} USING (record){concerned} GROUP BY entity
         )
         SELECT p.entity_key, p.entity_id, m.anchored, g."values" ->> '$.death_date' AS died_on
         FROM people AS p JOIN member AS m USING (entity_key) LEFT JOIN goldens AS g USING (entity_key);

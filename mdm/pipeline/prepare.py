@@ -69,21 +69,25 @@ def _rows(chunk: LandedChunk, delivered_on: date | None) -> pa.Table:
         return connection.sql(
             f"""
             WITH texts AS (
-                SELECT local_id, row_number, raw, issues, CASE op WHEN 'withdraw' THEN 'withdrawn' ELSE 'active' END AS status,
+                SELECT '{chunk.kind}' AS kind, local_id, row_number, raw, issues, CASE op WHEN 'withdraw' THEN 'withdrawn' ELSE 'active' END AS status,
                     COALESCE(CAST(document_date AS VARCHAR), getvariable('delivered_on')) AS observed_on,
                     {_json_object(_filled(given), "a_")} AS attributes
                 FROM incoming
             )
             SELECT local_id, row_number, status, observed_on, raw, attributes, issues,
-                -- a withdrawal rarely repeats the data, so its content is the withdrawal alone
-                sha256(status || chr(31) || CASE status WHEN 'withdrawn' THEN '' ELSE attributes END) AS content_hash,
+                {CONTENT_HASH} AS content_hash,
                 {ROW_HASH} AS row_hash
             FROM texts
             """
         ).to_arrow_table()
 
 
-ROW_HASH = "sha256(concat_ws(chr(31), row_number, status, observed_on, raw, attributes, issues))"
+CONTENT_HASH = "sha256(status || chr(31) || CASE status WHEN 'withdrawn' THEN '' ELSE attributes END)"
+"""DuckDB: over what makes a version new; a withdrawal rarely repeats the data, so its content is the withdrawal alone."""
+_HASHED = ("kind", "local_id", "row_number", "status", "observed_on", "raw", "attributes", "issues")
+_HASHED_TEXTS = [f"COALESCE(CAST({name} AS VARCHAR), '')" for name in _HASHED]
+ROW_HASH = f"sha256({' || chr(31) || '.join(_HASHED_TEXTS)})"
+"""DuckDB: over everything of a version as it lands."""
 
 
 def _filled(table: pa.Table) -> list[str]:

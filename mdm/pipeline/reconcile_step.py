@@ -125,7 +125,9 @@ def _rearrange(context: Context, result: Reconciliation) -> tuple[list[Question]
                 survivor, merged = names[merge.survivor], names[merge.merged]
                 command = Merge(left=survivor, right=merged, survivor=survivor)
                 try:
-                    facts = load_for(work, command, anchors=context.anchors, source=context.source)
+                    facts = load_for(
+                        work, command, anchors=context.anchors, source=context.source, by_hand=False
+                    )
                     planned = plan(work.state, command, facts)
                 except IdentityError as error:
                     detail = {"entities": [merge.survivor, merge.merged], "refused": error.code}

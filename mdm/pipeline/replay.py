@@ -13,6 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from matching.standardise.units import default_units
+from mdm.duck import open_duckdb
 from mdm.errors import InputError
 from mdm.identity.clock import utc_now
 from mdm.identity.events import EventKind, Events, Stamp
@@ -153,7 +154,7 @@ def _read(file: Path) -> dict[int, str]:
     if not file.is_file():
         raise InputError("there is no such file", where=str(file))
     reader = "read_parquet" if file.suffix == ".parquet" else "read_csv"
-    connection = duckdb.connect()
+    connection = open_duckdb()
     try:
         rows: Iterable[tuple[int, str]] = connection.execute(
             f"SELECT CAST(quarantine_id AS BIGINT), CAST(raw AS VARCHAR) FROM {reader}(?) WHERE raw IS NOT NULL",

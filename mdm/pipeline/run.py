@@ -17,7 +17,8 @@ import pyarrow as pa
 from golden_record.policy import load_policy
 from matching.model import load_model
 from mdm.identity.clock import Source
-from mdm.identity.events import EventKind, canonical_json
+from mdm.identity.events import EventKind, Stamp, canonical_json
+from mdm.pipeline.delta import Delta
 from mdm.pipeline.golden_step import golden_step
 from mdm.pipeline.number_step import number_step
 from mdm.pipeline.progress import Progress, Silent, share_of
@@ -28,6 +29,9 @@ from mdm.registries.attributes import load_attributes
 from mdm.registries.declaration import load_registries
 from mdm.store.engine import bulk
 from mdm.store.keys import number_plan
+from mdm.store.log import append_event
+from mdm.store.models import current_model
+from mdm.store.proofs import checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,6 +54,25 @@ STEPS: dict[str, Callable[[Context, Bulk], StepResult]] = {
 }
 _STEP_ROWS = pa.schema(
     [("step", pa.string()), ("seconds", pa.float64()), ("rows", pa.int64()), ("detail", pa.string())]
+)
+
+
+_RUN = pa.schema(
+    [
+        ("started_at", pa.string()),
+        ("fingerprint", pa.string()),
+        ("declared", pa.string()),
+        ("upto", pa.int64()),
+    ]
+)
+_KEPT_STEPS = pa.schema(
+    [
+        ("step", pa.string()),
+        ("finished_at", pa.string()),
+        ("seconds", pa.float64()),
+        ("rows", pa.int64()),
+        ("detail", pa.string()),
+    ]
 )
 
 
@@ -104,7 +127,8 @@ def run(
     attributes = load_attributes(settings.attributes_file)
     registries = load_registries(settings.registries_folder, attributes=attributes)
     with bulk(settings) as store:
-        fingerprint = _fingerprint(store, model, policy, registries)
+        declared = _declared(model, policy, registries)
+        fingerprint = _fingerprint(store, declared)
         last = store.scalar(
             "SELECT run_id FROM run WHERE finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT 1"
         )
@@ -115,7 +139,8 @@ def run(
         if unchanged and not force and not retrain:
             return RunReport(run_id=last, nothing_to_do=True, steps=_finished_steps(store, last))
         numbers = number_plan(settings, store)
-        run_id, resumed = _begin(store, fingerprint, source)
+        delta = None if force or retrain else _delta(store, last, declared, model)
+        run_id, resumed = _begin(store, fingerprint, declared, source)
         done = {step.step: step for step in _finished_steps(store, run_id)}
     with workspace(settings, run_id) as work:
         context = Context(
@@ -131,9 +156,11 @@ def run(
             actor=actor,
             progress=lambda _: None,
             retrain=retrain,
+            delta=delta,
         )
         steps = [done.get(name) or _perform(context, name, progress) for name in STEPS]
-    _finish(settings, run_id, source, steps)
+    _finish(settings, run_id, source, steps, actor=actor)
+    checkpoint(settings, source=source)
     discard(settings, run_id)
     return RunReport(run_id=run_id, resumed=resumed, steps=steps)
 
@@ -167,29 +194,68 @@ def _note(context: Context, store: Bulk, finished: FinishedStep) -> None:
     store.append("run_step", pa.Table.from_pylist([row]))
 
 
-def _begin(store: Bulk, fingerprint: str, source: Source) -> tuple[str, bool]:
+def _begin(store: Bulk, fingerprint: str, declared: str, source: Source) -> tuple[str, bool]:
     """The unfinished run of this fingerprint, or a new one. Runs of other fingerprints that were left are given up."""
     waiting = store.scalar(
         f"SELECT run_id FROM run WHERE finished_at IS NULL AND fingerprint = '{fingerprint}' ORDER BY started_at DESC LIMIT 1"
     )
     if waiting:
         return str(waiting), True
-    run_id = source.mint(1)[0]
-    store.append(
-        "run", pa.table({"run_id": [run_id], "started_at": [source.now()], "fingerprint": [fingerprint]})
+    row = {
+        "run_id": source.mint(1)[0],
+        "started_at": source.now(),
+        "fingerprint": fingerprint,
+        "declared": declared,
+        "upto": store.next_id("event", "seq") - 1,
+    }
+    store.append("run", pa.Table.from_pylist([row]))
+    return str(row["run_id"]), False
+
+
+def _delta(store: Bulk, last: str | None, declared: str, model: Model) -> Delta | None:
+    """What changed since the last run, where that one ran under the same declarations and its model still serves."""
+    if last is None or store.scalar(f"SELECT declared FROM run WHERE run_id = '{last}'") != declared:
+        return None
+    trained = current_model(store, model.name)
+    if trained is None or trained.declaration != model:
+        return None
+    kept = store.scalar(f"SELECT COUNT(*) FROM edge WHERE model <> '{trained.hash}'")
+    finished = store.scalar(
+        f"SELECT MAX(seq) FROM event WHERE kind = '{EventKind.RUN_FINISHED}' AND run = '{last}'"
     )
-    return run_id, False
+    if kept:
+        return None
+    return Delta(int(store.scalar(f"SELECT upto FROM run WHERE run_id = '{last}'")), int(finished))
 
 
-def _finish(settings: Settings, run_id: str, source: Source, steps: list[FinishedStep]) -> None:
+def _finish(
+    settings: Settings, run_id: str, source: Source, steps: list[FinishedStep], *, actor: str
+) -> None:
     summary = canonical_json({step.step: step.detail for step in steps})
+    at = source.now()
     with bulk(settings) as store:
-        store.stage(
-            "finished_run", pa.table({"run_id": [run_id], "at": [source.now()], "summary": [summary]})
-        )
+        known = store.read(
+            f"SELECT started_at, fingerprint, declared, upto FROM run WHERE run_id = '{run_id}'", _RUN
+        ).to_pylist()[0]
+        kept = store.read(
+            f"SELECT step, finished_at, seconds, rows, detail FROM run_step WHERE run_id = '{run_id}' ORDER BY finished_at, step",
+            _KEPT_STEPS,
+        ).to_pylist()
+        data = {
+            **known,
+            "steps": [{**row, "detail": _sha256(row["detail"])} for row in kept],
+            "summary": _sha256(summary),
+        }
+        stamp = Stamp(at=at, actor=actor, reason="run finished", run=run_id)
+        append_event(store, EventKind.RUN_FINISHED, data, stamp=stamp)
+        store.stage("finished_run", pa.table({"run_id": [run_id], "at": [at], "summary": [summary]}))
         store.execute(
             "UPDATE run SET finished_at = f.at, summary = f.summary FROM finished_run AS f WHERE run.run_id = f.run_id"
         )
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _finished_steps(store: Bulk, run_id: str) -> list[FinishedStep]:
@@ -205,13 +271,18 @@ def _finished_steps(store: Bulk, run_id: str) -> list[FinishedStep]:
     return [known[name] for name in STEPS if name in known]
 
 
-def _fingerprint(
-    store: Bulk, model: Model, policy: Policy, registries: Mapping[str, RegistryDeclaration]
-) -> str:
-    last_batch = store.scalar(f"SELECT MAX(seq) FROM event WHERE kind = '{EventKind.BATCH_LANDED}'")
+def _declared(model: Model, policy: Policy, registries: Mapping[str, RegistryDeclaration]) -> str:
+    """Hash of everything declared that a run depends on."""
     standing = {
         code: [declared.trust, declared.anchor, declared.duplicate_free]
         for code, declared in registries.items()
     }
-    depends = canonical_json([last_batch, model.hash, policy.hash, standing])
-    return hashlib.sha256(depends.encode()).hexdigest()
+    return _sha256(canonical_json([model.hash, policy.hash, standing]))
+
+
+def _fingerprint(store: Bulk, declared: str) -> str:
+    last_batch = store.scalar(f"SELECT MAX(seq) FROM event WHERE kind = '{EventKind.BATCH_LANDED}'")
+    decided = [
+        store.scalar(f"SELECT MAX({column}) FROM decision") for column in ("from_event", "until_event")
+    ]
+    return _sha256(canonical_json([last_batch, decided, declared]))

@@ -10,13 +10,16 @@ import pyarrow as pa
 
 from matching.batch import score_pairs
 from matching.blocking import make_keys, make_pairs
-from matching.cluster import Edges, Exclusion, cluster
+from matching.cluster import DECISION, Decided, Edges, Exclusion, cluster
 from matching.train import train
 from mdm.errors import InputError
+from mdm.identity.decisions import DecisionKind
 from mdm.identity.events import Stamp
 from mdm.identity.reconcile import Question
+from mdm.pipeline.delta import CHANGED, Delta, concerned, find_changed
 from mdm.store.edges import write_edges
 from mdm.store.engine import bulk
+from mdm.store.golden import rules_hash
 from mdm.store.models import current_model, keep_model
 from mdm.store.reviews import raise_reviews
 
@@ -65,6 +68,8 @@ class Context:
     actor: str
     progress: Callable[[float], None]
     retrain: bool = False
+    delta: Delta | None = None
+    """None where the run looks at everything."""
     trained: TrainedModel | None = None
     reconciled: Reconciled | None = None
 
@@ -72,6 +77,19 @@ class Context:
     def anchors(self) -> list[str]:
         """Registries whose people are anchored in the population."""
         return sorted(code for code, declared in self.registries.items() if declared.anchor)
+
+    @property
+    def trust(self) -> dict[tuple[str, str], float]:
+        """Registry and attribute to trust, as declared."""
+        return {
+            (code, attribute): value
+            for code, declared in self.registries.items()
+            for attribute, value in declared.trust.items()
+        }
+
+    @property
+    def golden_rules(self) -> str:
+        return rules_hash(self.policy.hash, self.trust)
 
     def stamp(self, reason: str) -> Stamp:
         return Stamp(at=self.source.now(), actor=self.actor, reason=reason, run=self.run_id)
@@ -127,16 +145,20 @@ def score_step(context: Context, store: Bulk) -> StepResult:
         context.trained_model(),
     )
     make_keys(connection, context.model, records=records, into="blocking_key")
-    reports = make_pairs(connection, context.model, keys="blocking_key", into="pair")
+    changed = None
+    if context.delta is not None:
+        find_changed(context.workspace, store, context.delta)
+        changed = CHANGED
+    reports = make_pairs(connection, context.model, keys="blocking_key", into="pair", of=changed)
     connection.execute("DROP TABLE blocking_key")
     scored = score_pairs(
         connection, trained, records=records, pairs="pair", into="edge", progress=context.progress
     )
     connection.execute("DROP TABLE pair")
-    context.workspace.save("edge", "SELECT * FROM edge ORDER BY record_l, record_r")
     changes = write_edges(
-        store, connection, scored="edge", model=trained.hash, stamp=context.stamp("scored"), of=None
+        store, connection, scored="edge", model=trained.hash, stamp=context.stamp("scored"), of=changed
     )
+    context.workspace.save("edge", "SELECT * FROM edge ORDER BY record_l, record_r")
     return StepResult(
         scored.pairs,
         {
@@ -146,6 +168,9 @@ def score_step(context: Context, store: Bulk) -> StepResult:
             "removed": changes.removed,
             "conflicts": scored.conflicts,
             "blocking": [asdict(r) for r in reports],
+            "changed": connection.execute(f"SELECT COUNT(*) FROM {changed}").fetchall()[0][0]
+            if changed
+            else None,
         },
     )
 
@@ -160,8 +185,14 @@ def cluster_step(context: Context, store: Bulk) -> StepResult:
     ).fetchnumpy()
     edges = Edges(left=rows["record_l"], right=rows["record_r"], weight=rows["weight"])
     people = connection.execute(f"SELECT record_id, registry FROM {records} ORDER BY record_id").fetchnumpy()
-    record = people["record_id"]
-    clusters = cluster(record, edges, exclusions=_exclusions(context, people["registry"]))
+    record, registry = people["record_id"], people["registry"]
+    decided = _decided(store)
+    if context.delta is not None:
+        kept = _concerned(context, store, record, edges, decided)
+        record, registry = record[kept], registry[kept]
+        inside = np.isin(edges.left, record)
+        edges = Edges(edges.left[inside], edges.right[inside], edges.weight[inside])
+    clusters = cluster(record, edges, exclusions=_exclusions(context, registry), decided=decided)
     connection.register("clustered", pa.table({"record_id": clusters.record, "cluster": clusters.cluster}))
     context.workspace.save("cluster", "SELECT * FROM clustered ORDER BY record_id")
     connection.unregister("clustered")
@@ -172,8 +203,9 @@ def cluster_step(context: Context, store: Bulk) -> StepResult:
             detail={"records": [refused.left, refused.right], "weight": round(refused.weight, 3)},
         )
         for refused in clusters.refused
+        if refused.constraint != DECISION  # it was answered already
     ]
-    questions += _doubtful_pairs(context, clusters.record, clusters.cluster)
+    questions += _doubtful_pairs(context, clusters.record, clusters.cluster, decided)
     raised = raise_reviews(store, questions, stamp=context.stamp("questions of the clustering"))
     sizes = np.bincount(np.unique(clusters.cluster, return_inverse=True)[1])
     return StepResult(
@@ -188,6 +220,39 @@ def cluster_step(context: Context, store: Bulk) -> StepResult:
     )
 
 
+def _concerned(context: Context, store: Bulk, record: Any, edges: Edges, decided: Decided) -> Any:
+    """Which records the delta concerns; members of the present entities are table `present`."""
+    assert context.delta is not None
+    connection = context.workspace.connection
+    find_changed(context.workspace, store, context.delta)
+    context.workspace.load_memberships()
+    connection.register("active_record", pa.table({"record": record}))
+    entity = connection.execute(
+        "SELECT COALESCE(m.entity, -1) AS entity FROM active_record LEFT JOIN membership AS m USING (record) ORDER BY record"
+    ).fetchnumpy()["entity"]
+    connection.unregister("active_record")
+    changed = connection.execute(f"SELECT record_id FROM {CHANGED}").fetchnumpy()["record_id"]
+    left = connection.execute(
+        f"SELECT DISTINCT entity FROM membership SEMI JOIN {CHANGED} AS c ON c.record_id = record"
+    ).fetchnumpy()["entity"]
+    must = decided.must[np.isin(decided.must, record).all(axis=1)]
+    links = (np.concatenate([edges.left, must[:, 0]]), np.concatenate([edges.right, must[:, 1]]))
+    return concerned(record, links=links, entity=entity, changed=changed, left=left)
+
+
+def _decided(store: Bulk) -> Decided:
+    """People's decisions as they stand."""
+    schema = pa.schema([("record_l", pa.int64()), ("record_r", pa.int64())])
+    pairs = {}
+    for kind in DecisionKind:
+        rows = store.read(
+            f"SELECT record_l, record_r FROM decision WHERE until_event IS NULL AND kind = '{kind}' ORDER BY record_l, record_r",
+            schema,
+        )
+        pairs[kind] = np.stack([rows["record_l"].to_numpy(), rows["record_r"].to_numpy()], axis=1)
+    return Decided(must=pairs[DecisionKind.MUST_LINK], cannot=pairs[DecisionKind.CANNOT_LINK])
+
+
 def _exclusions(context: Context, registry: Any) -> list[Exclusion]:
     """Two records of a registry that is free of duplicates are two people."""
     codes = sorted(code for code, declared in context.registries.items() if declared.duplicate_free)
@@ -197,19 +262,31 @@ def _exclusions(context: Context, registry: Any) -> list[Exclusion]:
     ]
 
 
-def _doubtful_pairs(context: Context, record: Any, cluster_of: Any) -> list[Question]:
+def _doubtful_pairs(context: Context, record: Any, cluster_of: Any, decided: Decided) -> list[Question]:
     """Pairs between the thresholds, and conflicts above them, whose records are not together already: best first."""
     connection = context.workspace.connection
     thresholds = context.model.thresholds
-    connection.register("cluster_now", pa.table({"record_id": record, "cluster": cluster_of}))
+    now = pa.table({"record_id": record, "cluster": cluster_of})
+    if context.delta is not None:  # the others stay where they are, and only new pairs are asked about
+        connection.register("clustered", now)
+        now = connection.sql(
+            "FROM clustered UNION ALL BY NAME SELECT record AS record_id, -entity AS cluster FROM membership"
+            " ANTI JOIN clustered AS c ON c.record_id = record"
+        ).to_arrow_table()
+        connection.unregister("clustered")
+    connection.register("cluster_now", now)
+    answered = np.sort(decided.cannot, axis=1)
+    connection.register("decided_pair", pa.table({"record_l": answered[:, 0], "record_r": answered[:, 1]}))
     # one question for two clusters: the strongest pair between them
     rows = connection.execute(
         f"""
-        SELECT arg_max(record_l, (weight, -record_l, -record_r)), arg_max(record_r, (weight, -record_l, -record_r)), max(weight) AS best,
-            arg_max(conflict, (weight, -record_l, -record_r))
+        SELECT arg_max(edge.record_l, (weight, -edge.record_l, -edge.record_r)),
+            arg_max(edge.record_r, (weight, -edge.record_l, -edge.record_r)), max(weight) AS best,
+            arg_max(conflict, (weight, -edge.record_l, -edge.record_r))
         FROM edge
-        JOIN cluster_now AS a ON a.record_id = record_l
-        JOIN cluster_now AS b ON b.record_id = record_r
+        JOIN cluster_now AS a ON a.record_id = edge.record_l
+        JOIN cluster_now AS b ON b.record_id = edge.record_r
+        ANTI JOIN decided_pair AS d ON d.record_l = edge.record_l AND d.record_r = edge.record_r
         WHERE a.cluster <> b.cluster AND weight >= {thresholds.review} AND (weight < {thresholds.link} OR conflict IS NOT NULL)
         GROUP BY least(a.cluster, b.cluster), greatest(a.cluster, b.cluster)
         ORDER BY best DESC, 1, 2
@@ -217,6 +294,7 @@ def _doubtful_pairs(context: Context, record: Any, cluster_of: Any) -> list[Ques
         """
     ).fetchall()
     connection.unregister("cluster_now")
+    connection.unregister("decided_pair")
     return [
         Question(
             reason=f"conflict.{conflict}" if conflict else "match.possible",

@@ -8,16 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import duckdb
 import pyarrow as pa
 
 from matching.standardise.features import feature_columns, feature_schema
+from mdm.duck import open_duckdb
 from mdm.identity.events import canonical_json
 from mdm.store.engine import bulk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    import duckdb
 
     from mdm.registries.attributes import Attributes
     from mdm.settings import Settings
@@ -51,6 +53,12 @@ class Workspace:
             "SELECT COUNT(*) FROM duckdb_tables() WHERE table_name = ?", [name]
         ).fetchall()
         return bool(found[0][0])
+
+    def put(self, name: str, rows: pa.Table) -> None:
+        """Makes a table of rows."""
+        self.connection.register("arriving", rows)
+        self.connection.execute(f"CREATE OR REPLACE TABLE {name} AS FROM arriving")
+        self.connection.unregister("arriving")
 
     def save(self, name: str, sql: str) -> None:
         """Writes a query's rows to a Parquet file of this run: the whole file or none."""
@@ -165,7 +173,7 @@ def workspace(settings: Settings, run_id: str) -> Iterator[Workspace]:
     """The folder stays after an error, so that the run can be resumed; `discard` removes it."""
     folder = settings.work_folder / run_id
     folder.mkdir(parents=True, exist_ok=True)
-    connection = duckdb.connect()
+    connection = open_duckdb()
     # compressed, and above the limit on disk; what a run needs to go on is in Parquet beside it
     connection.execute("ATTACH ':memory:' AS work (COMPRESS); USE work")
     connection.execute(f"SET memory_limit = '{settings.memory_limit}'")

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mdm.duck import open_duckdb
 from mdm.registries.cells import joined
 from mdm.registries.mapping import MappedRecords, MappedRenumbering, map_records, map_renumbering
 from mdm.registries.reading import ROW
@@ -20,6 +20,8 @@ from mdm.registries.validation import SeenKeys, record_reasons, renumbering_reas
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import date
+
+    import duckdb
 
     from matching.standardise.units import Units
     from mdm.registries.attributes import Attribute
@@ -247,7 +249,7 @@ def raw_json(table: pa.Table, *, sparse: bool) -> pa.Array:
 @cache
 def scratch() -> duckdb.DuckDBPyConnection:
     """An empty in-memory database, for cursors: opening one for each small file costs more than reading it."""
-    return duckdb.connect()
+    return open_duckdb()
 
 
 def issues_json(issues: Mapping[str, pa.Array], rows: int) -> pa.Array:

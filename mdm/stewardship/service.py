@@ -115,7 +115,9 @@ class Identity:
             if key is not None and (done := desk.answered(work, key, request)) is not None:
                 return self._answer(work, done, repeated=True)
             try:
-                events = self._perform(work, command, actor=actor, reason=reason, approved_by=None)
+                events = self._perform(
+                    work, command, actor=actor, reason=reason, request=None if key is None else [key, request]
+                )
             except ApprovalNeededError:
                 return self._ask(work, command, actor=actor, reason=reason, key=key)
             if key is not None:
@@ -161,10 +163,14 @@ class Identity:
         *,
         actor: str,
         reason: str,
-        approved_by: str | None,
+        approved_by: str | None = None,
+        request: list[str] | None = None,
     ) -> list[int]:
+        """`request` is the idempotency key and the hash of what was asked: they stand in the first event."""
         first = work.last_event() + 1
         planned = self._plan(work, command, approved_by=approved_by)
+        if request is not None:
+            planned.events[0][2]["request"] = request
         stamp = self._stamp(actor, reason)
         work.append(planned.events, stamp=stamp)
         if planned.entities:
@@ -174,7 +180,14 @@ class Identity:
         return list(range(first, work.last_event() + 1))
 
     def _plan(self, work: UnitOfWork, command: Command, *, approved_by: str | None) -> Plan:
-        facts = load_for(work, command, anchors=self.anchors, source=self.source, approved_by=approved_by)
+        facts = load_for(
+            work,
+            command,
+            anchors=self.anchors,
+            source=self.source,
+            by_hand=True,
+            approved_by=approved_by,
+        )
         return plan(work.state, command, facts)
 
     def _questions(self, work: UnitOfWork, command: Command, planned: Plan) -> list[Question]:
@@ -226,11 +239,11 @@ class Identity:
         )
 
     def _ask(self, work: UnitOfWork, command: Command, *, actor: str, reason: str, key: str | None) -> Answer:
-        events, approval = desk.ask_approval(
-            work, COMMANDS.dump_python(command, mode="json"), stamp=self._stamp(actor, reason)
-        )
-        if key is not None:
-            desk.keep_answer(work, key, _hash(command, actor, reason), events)
+        request = None if key is None else [key, _hash(command, actor, reason)]
+        asked = COMMANDS.dump_python(command, mode="json")
+        events, approval = desk.ask_approval(work, asked, request=request, stamp=self._stamp(actor, reason))
+        if request is not None:
+            desk.keep_answer(work, request[0], request[1], events)
         return Answer(events=events, approval=approval)
 
     def _answer(self, work: UnitOfWork, events: list[int], *, repeated: bool = False) -> Answer:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from mdm.identity.events import EventKind, Stamp
+from mdm.identity.tally import tally_sql, told
 from mdm.store.log import append_event
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 _STANDING = pa.schema(
     [("alias_id", pa.int64()), ("scheme", pa.string()), ("value", pa.string()), ("entity_key", pa.int64())]
 )
-ALIAS_SUM = "CAST(COALESCE(SUM(md5_number_lower(concat_ws(':', scheme, value, entity_key))), 0) % 18446744073709551616 AS VARCHAR)"
-"""DuckDB: a sum over rows that any changed, added or missing row changes (modulo 2^64)."""
+ALIAS_TALLY = ("alias_id", "scheme", "value", "entity_key")
+"""What an event's tally of begun or ended aliases covers."""
 
 
 def write_aliases(
@@ -63,46 +64,34 @@ def write_aliases(
         CREATE OR REPLACE TEMP TABLE alias_now AS
         SELECT DISTINCT entity AS entity_key, scheme, value FROM ({" UNION ALL ".join(parts)}) WHERE value <> '';
         CREATE OR REPLACE TEMP TABLE alias_ended AS
-        SELECT alias_id FROM (FROM standing_alias{concerned}) ANTI JOIN alias_now USING (entity_key, scheme, value);
+        FROM (FROM standing_alias{concerned}) ANTI JOIN alias_now USING (entity_key, scheme, value);
         CREATE OR REPLACE TEMP TABLE alias_begun AS
+        SELECT {bulk.next_id("alias", "alias_id")} - 1 + row_number() OVER (ORDER BY entity_key, scheme, value) AS alias_id, *
         FROM alias_now ANTI JOIN standing_alias USING (entity_key, scheme, value)
         """
     )
-    begun, ended = (
-        int(connection.execute(f"SELECT COUNT(*) FROM {name}").fetchall()[0][0])
-        for name in ("alias_begun", "alias_ended")
-    )
-    if begun or ended:
-        count, total = connection.execute(
-            f"""
-            SELECT COUNT(*), {ALIAS_SUM} FROM (
-                SELECT scheme, value, entity_key FROM standing_alias ANTI JOIN alias_ended USING (alias_id)
-                UNION ALL BY NAME FROM alias_begun
-            )
-            """
-        ).fetchall()[0]
-        data = {"begun": begun, "ended": ended, "standing": {"count": count, "sum": total}}
+    data = {
+        name: told(*connection.execute(f"SELECT {tally_sql(ALIAS_TALLY)} FROM alias_{name}").fetchall()[0])
+        for name in ("begun", "ended")
+    }
+    changed = int(data["begun"]["count"] + data["ended"]["count"])
+    if changed:
         _write(bulk, connection, append_event(bulk, EventKind.ALIASES_CHANGED, data, stamp=stamp))
     connection.unregister("standing_alias")
     connection.execute("DROP TABLE alias_now; DROP TABLE alias_ended; DROP TABLE alias_begun")
-    return begun + ended
+    return changed
 
 
 def _write(bulk: Bulk, connection: duckdb.DuckDBPyConnection, seq: int) -> None:
-    ended = connection.sql("FROM alias_ended").to_arrow_table()
+    ended = connection.sql("SELECT alias_id FROM alias_ended").to_arrow_table()
     if ended.num_rows:
         bulk.stage("ended_alias", ended)
         bulk.execute(
             f"UPDATE alias SET until_event = {seq} FROM ended_alias AS e WHERE alias.alias_id = e.alias_id"
         )
-    first = bulk.next_id("alias", "alias_id")
     bulk.append(
         "alias",
         connection.sql(
-            f"""
-            SELECT {first} - 1 + row_number() OVER (ORDER BY entity_key, scheme, value) AS alias_id,
-                scheme, value, entity_key, CAST({seq} AS BIGINT) AS from_event
-            FROM alias_begun ORDER BY entity_key, scheme, value
-            """
+            f"SELECT *, CAST({seq} AS BIGINT) AS from_event FROM alias_begun ORDER BY alias_id"
         ).to_arrow_table(),
     )

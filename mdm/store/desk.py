@@ -65,10 +65,14 @@ class Asked:
     reason: str
 
 
-def ask_approval(work: UnitOfWork, command: dict[str, Any], *, stamp: Stamp) -> tuple[list[int], int]:
-    """Keeps a request that needs a second person; returns its event and number. An open one is not asked twice."""
+def ask_approval(
+    work: UnitOfWork, command: dict[str, Any], *, request: list[str] | None, stamp: Stamp
+) -> tuple[list[int], int]:
+    """Keeps a request that needs a second person; returns its event and number."""
     number = int(work.connection.scalar(select(func.coalesce(func.max(approvals.c.approval_id), 0))) or 0) + 1
-    data = {"approval": number, "command": command}
+    data: dict[str, Any] = {"approval": number, "command": command}
+    if request is not None:
+        data["request"] = request
     events = work.append([(EventKind.APPROVAL_ASKED, None, data)], stamp=stamp)
     row = {
         "approval_id": number,

@@ -1,6 +1,6 @@
 """Scored pairs in the store. An edge that is scored anew keeps what it was; one event tells of all that changed.
 
-The event carries a sum over the edges that stand afterwards, so that a changed edge is found without a copy of them.
+The event carries tallies of the edges that begin and end with it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from mdm.identity.events import EventKind, Stamp
+from mdm.identity.tally import tally_sql, told
 from mdm.store.log import append_event
 
 if TYPE_CHECKING:
@@ -23,12 +24,13 @@ EDGES = pa.schema(
         ("record_l", pa.int64()),
         ("record_r", pa.int64()),
         ("weight", pa.float64()),
+        ("conflict", pa.string()),
         ("model", pa.string()),
         ("from_event", pa.int64()),
     ]
 )
-EDGE_SUM = "CAST(COALESCE(SUM(md5_number_lower(concat_ws(':', record_l, record_r, weight, model))), 0) % 18446744073709551616 AS VARCHAR)"
-"""DuckDB: a sum over rows that any changed, added or missing row changes (modulo 2^64)."""
+EDGE_TALLY = ("record_l", "record_r", "weight", "conflict", "model")
+"""What an event's tally of begun or ended edges covers."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def write_edges(
     stamp: Stamp,
     of: str | None,
 ) -> EdgeChanges:
-    """Makes the store's edges those of table `scored` (record_l, record_r, weight).
+    """Makes the store's edges those of table `scored` (record_l, record_r, weight, conflict); afterwards `scored` holds all edges that stand.
 
     Args:
         bulk: the transaction.
@@ -56,40 +58,36 @@ def write_edges(
         stamp: who and when.
         of: table of records (record_id) whose edges `scored` holds completely; None where it holds all edges there are.
     """
-    standing = bulk.read("SELECT record_l, record_r, weight, model, from_event FROM edge", EDGES)
+    standing = bulk.read("SELECT record_l, record_r, weight, conflict, model, from_event FROM edge", EDGES)
     connection.register("standing_edge", standing)
     concerned = "" if of is None else f" WHERE record_l IN (FROM {of}) OR record_r IN (FROM {of})"
+    differs = f"n.weight IS DISTINCT FROM s.weight OR n.conflict IS DISTINCT FROM s.conflict OR s.model <> '{model}'"
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE edge_gone AS
         SELECT s.* FROM (FROM standing_edge{concerned}) AS s
-        LEFT JOIN {scored} AS n USING (record_l, record_r) WHERE n.weight IS DISTINCT FROM s.weight OR s.model <> '{model}';
+        LEFT JOIN {scored} AS n USING (record_l, record_r) WHERE {differs};
         CREATE OR REPLACE TEMP TABLE edge_new AS
-        SELECT n.record_l, n.record_r, n.weight, '{model}' AS model FROM {scored} AS n
-        LEFT JOIN standing_edge AS s USING (record_l, record_r) WHERE n.weight IS DISTINCT FROM s.weight OR s.model <> '{model}'
+        SELECT n.record_l, n.record_r, n.weight, n.conflict, '{model}' AS model FROM {scored} AS n
+        LEFT JOIN standing_edge AS s USING (record_l, record_r) WHERE {differs} OR s.model IS NULL
         """
     )
-    added, removed = (
-        int(connection.execute(f"SELECT COUNT(*) FROM {name}").fetchall()[0][0])
-        for name in ("edge_new", "edge_gone")
-    )
+    data = {
+        name: told(*connection.execute(f"SELECT {tally_sql(EDGE_TALLY)} FROM {table}").fetchall()[0])
+        for name, table in (("begun", "edge_new"), ("ended", "edge_gone"))
+    }
+    added, removed = int(data["begun"]["count"]), int(data["ended"]["count"])
     if added or removed:
-        count, total = connection.execute(
-            f"""
-            SELECT COUNT(*), {EDGE_SUM} FROM (
-                SELECT record_l, record_r, weight, model FROM standing_edge ANTI JOIN edge_gone USING (record_l, record_r)
-                UNION ALL FROM edge_new
-            )
-            """
-        ).fetchall()[0]
-        data = {
-            "added": added,
-            "model": model,
-            "removed": removed,
-            "standing": {"count": count, "sum": total},
-        }
-        seq = append_event(bulk, EventKind.EDGES_SCORED, data, stamp=stamp)
+        seq = append_event(bulk, EventKind.EDGES_SCORED, {**data, "model": model}, stamp=stamp)
         _replace(bulk, connection, seq, removed=bool(removed))
+    if of is not None:
+        connection.execute(
+            f"""
+            CREATE OR REPLACE TABLE {scored} AS
+            SELECT record_l, record_r, weight, conflict FROM standing_edge ANTI JOIN edge_gone USING (record_l, record_r)
+            UNION ALL SELECT record_l, record_r, weight, conflict FROM edge_new
+            """
+        )
     connection.unregister("standing_edge")
     connection.execute("DROP TABLE edge_gone; DROP TABLE edge_new")
     return EdgeChanges(added=added, removed=removed)

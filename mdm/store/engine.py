@@ -7,8 +7,9 @@ would unlock (sqlite.org/howtocorrupt.html, section 2.2.1). `_Guard` sees to it.
 
 from __future__ import annotations
 
+import sqlite3
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import adbc_driver_manager
@@ -20,7 +21,6 @@ from sqlalchemy import NullPool, create_engine, event
 from mdm.errors import StoreError
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -99,6 +99,20 @@ def reading(settings: Settings) -> Iterator[Connection]:
             yield connection
     finally:
         engine.dispose()
+
+
+@contextmanager
+def sqlite_connection(settings: Settings) -> Iterator[sqlite3.Connection]:
+    """The standard library's connection to an SQLite store that exists, for what only SQLite itself can do (backup)."""
+    path = settings.store_file.absolute()
+    _guard.opens(path, "sqlalchemy")
+    try:
+        with closing(
+            sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=30, isolation_level=None)
+        ) as connection:
+            yield connection
+    finally:
+        _guard.closes(path)
 
 
 class Bulk:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from mdm.errors import IdentityError
 from mdm.identity.changes import Facts, PastMerge
 from mdm.identity.commands import Merge, Split, Unmerge
 from mdm.identity.events import EventKind
-from mdm.store.tables import golden, record, record_version, renumbering
+from mdm.identity.journeys import Arrival, taken_out
+from mdm.store.tables import event, golden, membership, record, record_version, renumbering
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
     from mdm.identity.clock import Source
     from mdm.identity.commands import Command
@@ -27,6 +28,7 @@ def load_for(
     *,
     anchors: Collection[str],
     source: Source,
+    by_hand: bool,
     approved_by: str | None = None,
 ) -> Facts:
     """Brings what the command is about into the state at hand, and what the rules ask beside it.
@@ -36,9 +38,11 @@ def load_for(
         command: what is asked.
         anchors: registries whose personal IDs count as verified.
         source: gives new entity IDs.
+        by_hand: whether a person asks, not a run.
         approved_by: the second person, where there is one.
     """
     new_id = lambda: source.mint(1)[0]  # noqa: E731
+    work.load(command.expected)
     match command:
         case Merge():
             sides = [command.left, command.right]
@@ -48,18 +52,28 @@ def load_for(
                 verified=verified,
                 replaced=_replaced(work, {number for ids in verified.values() for number in ids}),
                 golden=standing_golden(work, sides),
+                seeds=_seeds(work, sides) if by_hand else None,
                 approved_by=approved_by,
             )
         case Unmerge():
-            return Facts(merge=_past_merge(work, command.event))
+            past = _past_merge(work, command.event)
+            _load_decided(work)
+            return Facts(merge=past)
         case Split():
             work.load([command.entity])
+            _load_decided(work)
             return Facts(golden=standing_golden(work, [command.entity]), new_id=new_id)
         case _ if hasattr(command, "number"):
             work.load_number(command.number)
         case _:
             work.load_records([command.left, command.right])
+            _load_decided(work)
     return Facts()
+
+
+def _load_decided(work: UnitOfWork) -> None:
+    """Adds the entities of all records to which decisions tie those at hand."""
+    work.load_records({record for pair in work.state.decisions for record in pair})
 
 
 def standing_golden(work: UnitOfWork, entities: Iterable[str]) -> dict[str, dict[str, Any] | None]:
@@ -110,6 +124,25 @@ def _verified(
     return found
 
 
+def _seeds(work: UnitOfWork, entities: Iterable[str]) -> dict[str, int]:
+    """Entity to its smallest record that came to it by no merge; else its smallest one."""
+    found: dict[str, int] = {}
+    for entity in entities:
+        if entity not in work.state.entities or not work.state.members[entity]:
+            continue
+        own = work.connection.scalar(
+            select(func.min(membership.c.record_id))
+            .join(event, event.c.seq == membership.c.from_event)
+            .where(
+                membership.c.entity_key == work.key(entity),
+                membership.c.until_event.is_(None),
+                event.c.kind != EventKind.ENTITY_MERGED.value,
+            )
+        )
+        found[entity] = min(work.state.members[entity]) if own is None else int(own)
+    return found
+
+
 def _replaced(work: UnitOfWork, numbers: Collection[str]) -> dict[str, str]:
     """Old to new, followed as far as the offices told."""
     found: dict[str, str] = {}
@@ -135,4 +168,22 @@ def _past_merge(work: UnitOfWork, seq: int) -> PastMerge:
     for change in body["data"]["numbers"]:
         work.load_number(change["number"])
     numbers = [change["number"] for change in body["data"]["numbers"]]
-    return PastMerge(seq, body["entity"], body["data"], number_changed=work.number_changed(numbers))
+    return PastMerge(
+        seq,
+        body["entity"],
+        body["data"],
+        number_changed=work.number_changed(numbers),
+        taken_out=taken_out(seq, _arrivals(work, body["data"]["records"], since=seq)),
+    )
+
+
+def _arrivals(work: UnitOfWork, records: Collection[int], *, since: int) -> Iterator[Arrival]:
+    rows = work.connection.execute(
+        select(membership.c.record_id, membership.c.from_event, event.c.kind, event.c.body)
+        .join(event, event.c.seq == membership.c.from_event)
+        .where(membership.c.record_id.in_(records), membership.c.from_event > since)
+        .order_by(membership.c.from_event, membership.c.record_id)
+    )
+    for record_id, seq, kind, body in rows:
+        undone = orjson.loads(body)["data"]["merge"] if kind == EventKind.ENTITY_UNMERGED else None
+        yield Arrival(record_id, seq, kind, undone)

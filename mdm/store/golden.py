@@ -14,18 +14,23 @@ from golden_record.contribution import Contribution, Trust
 from golden_record.provenance import golden_hash
 from golden_record.rules import Setting
 from golden_record.survivorship import survive
-from mdm.identity.events import EventKind
+from mdm.identity.events import EventKind, canonical_json
+from mdm.identity.tally import tally
+from mdm.store.aliases import ALIAS_TALLY
 from mdm.store.tables import alias, event, golden, record, record_version
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+
+    from sqlalchemy import Column
 
     from golden_record.policy import Policy
     from golden_record.provenance import Golden
     from mdm.identity.events import Stamp
     from mdm.store.unit_of_work import UnitOfWork
 
-_MODULUS = 1 << 64
+GOLDEN_TALLY = ("golden_id", "entity_key", "hash", "policy", "as_of")
+"""What an event's tally of begun or ended golden records covers; the hash is of values and provenance."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,16 @@ class GoldenRules:
     """The canonical attributes; what a record said under a name that is none any more is left out."""
     aliases: Mapping[str, str]
     """Attribute to the number scheme under which its values find a person."""
+
+    @property
+    def hash(self) -> str:
+        return rules_hash(self.policy.hash, self.trust.declared)
+
+
+def rules_hash(policy: str, trust: Mapping[tuple[str, str], float]) -> str:
+    """Over everything declared that decides golden records."""
+    told = [policy, sorted([registry, attribute, value] for (registry, attribute), value in trust.items())]
+    return hashlib.sha256(canonical_json(told).encode()).hexdigest()
 
 
 def contributions_of(work: UnitOfWork, entity: str, rules: GoldenRules) -> list[Contribution]:
@@ -104,66 +119,45 @@ def _keep_golden(
 ) -> None:
     keys = {work.key(entity): found for entity, found in now.items()}
     standing = {
-        key: (golden_id, digest)
-        for golden_id, key, digest in work.connection.execute(
-            select(golden.c.golden_id, golden.c.entity_key, golden.c.hash).where(
+        row["entity_key"]: row
+        for row in work.connection.execute(
+            select(*(golden.c[name] for name in GOLDEN_TALLY)).where(
                 golden.c.entity_key.in_(keys), golden.c.until_event.is_(None)
             )
-        )
+        ).mappings()
     }
-    begun = {
-        key: (found, digest)
-        for key, found in sorted(keys.items())
-        if found is not None and (digest := golden_hash(found)) != standing.get(key, (0, ""))[1]
-    }
-    ended = sorted(golden_id for key, (golden_id, _) in standing.items() if key in begun or keys[key] is None)
+    following = _following(work, golden.c.golden_id)
+    begun: list[dict[str, Any]] = []
+    for key, found in sorted(keys.items()):
+        if found is not None and (key not in standing or golden_hash(found) != standing[key]["hash"]):
+            row = {
+                "golden_id": following + len(begun),
+                "entity_key": key,
+                "values": found.values_json().decode(),
+                "provenance": found.provenance_json().decode(),
+                "hash": golden_hash(found),
+                "policy": rules.policy.hash,
+                "as_of": as_of.isoformat(),
+            }
+            begun.append(row)
+    renewed = {row["entity_key"] for row in begun}
+    ended = [row for key, row in standing.items() if key in renewed or keys[key] is None]
     if not begun and not ended:
         return
     data = {
         "as_of": as_of.isoformat(),
-        "changed": len(begun),
-        "digest": begun_digest({key: digest for key, (_, digest) in begun.items()}),
-        "ended": ended_digest(ended),
+        "begun": tally([row[name] for name in GOLDEN_TALLY] for row in begun),
+        "ended": tally([row[name] for name in GOLDEN_TALLY] for row in ended),
         "kind": rules.policy.kind,
-        "policy": rules.policy.hash,
+        "rules": rules.hash,
     }
     (seq,) = work.append([(EventKind.GOLDEN_COMPUTED, None, data)], stamp=stamp)
-    if ended:
-        work.connection.execute(update(golden).where(golden.c.golden_id.in_(ended)).values(until_event=seq))
-    following = int(work.connection.scalar(select(func.coalesce(func.max(golden.c.golden_id), 0))) or 0)
-    rows = [
-        {
-            "golden_id": following + place,
-            "entity_key": key,
-            "from_event": seq,
-            "values": found.values_json().decode(),
-            "provenance": found.provenance_json().decode(),
-            "hash": digest,
-            "policy": rules.policy.hash,
-            "as_of": as_of.isoformat(),
-        }
-        for place, (key, (found, digest)) in enumerate(begun.items(), start=1)
-    ]
-    if rows:
-        work.connection.execute(insert(golden), rows)
-
-
-def begun_digest(hashes: Mapping[int, str]) -> str | None:
-    """Over entity keys and hashes of the golden records that an event begins."""
-    if not hashes:
-        return None
-    return hashlib.sha256(",".join(f"{key}:{hashes[key]}" for key in sorted(hashes)).encode()).hexdigest()
-
-
-def ended_digest(golden_ids: Collection[int]) -> str | None:
-    """Over the golden records that an event ends."""
-    if not golden_ids:
-        return None
-    return hashlib.sha256(",".join(map(str, sorted(golden_ids))).encode()).hexdigest()
+    _end(work, golden.c.golden_id, [row["golden_id"] for row in ended], seq)
+    if begun:
+        work.connection.execute(insert(golden), [{**row, "from_event": seq} for row in begun])
 
 
 def _keep_aliases(work: UnitOfWork, entities: Collection[str], rules: GoldenRules, *, stamp: Stamp) -> None:
-    keys = [work.key(entity) for entity in entities]
     now: set[tuple[int, str, str]] = set()
     for entity in entities:
         for contribution in contributions_of(work, entity, rules):
@@ -172,50 +166,39 @@ def _keep_aliases(work: UnitOfWork, entities: Collection[str], rules: GoldenRule
                 values = [said] if isinstance(said, str) else said
                 now |= {(work.key(entity), scheme, value) for value in values if value}
     standing = {
-        (key, scheme, value): alias_id
-        for alias_id, scheme, value, key in work.connection.execute(
-            select(alias.c.alias_id, alias.c.scheme, alias.c.value, alias.c.entity_key).where(
-                alias.c.entity_key.in_(keys), alias.c.until_event.is_(None)
+        (row["entity_key"], row["scheme"], row["value"]): row
+        for row in work.connection.execute(
+            select(*(alias.c[name] for name in ALIAS_TALLY)).where(
+                alias.c.entity_key.in_([work.key(entity) for entity in entities]),
+                alias.c.until_event.is_(None),
             )
-        )
+        ).mappings()
     }
-    begun, ended = sorted(now - standing.keys()), sorted(standing.keys() - now)
+    following = _following(work, alias.c.alias_id)
+    begun = [
+        {"alias_id": following + place, "entity_key": key, "scheme": scheme, "value": value}
+        for place, (key, scheme, value) in enumerate(sorted(now - standing.keys()))
+    ]
+    ended = [row for found, row in standing.items() if found not in now]
     if not begun and not ended:
         return
-    before = (_last(work, EventKind.ALIASES_CHANGED) or {}).get("standing", {"count": 0, "sum": "0"})
-    total = int(before["sum"]) + sum(map(_weight, begun)) - sum(map(_weight, ended))
     data = {
-        "begun": len(begun),
-        "ended": len(ended),
-        "standing": {
-            "count": before["count"] + len(begun) - len(ended),
-            "sum": str(total % _MODULUS),
-        },
+        "begun": tally([row[name] for name in ALIAS_TALLY] for row in begun),
+        "ended": tally([row[name] for name in ALIAS_TALLY] for row in ended),
     }
     (seq,) = work.append([(EventKind.ALIASES_CHANGED, None, data)], stamp=stamp)
-    if ended:
-        gone = [standing[found] for found in ended]
-        work.connection.execute(update(alias).where(alias.c.alias_id.in_(gone)).values(until_event=seq))
-    following = int(work.connection.scalar(select(func.coalesce(func.max(alias.c.alias_id), 0))) or 0)
-    rows = [
-        {
-            "alias_id": following + place,
-            "scheme": scheme,
-            "value": value,
-            "entity_key": key,
-            "from_event": seq,
-        }
-        for place, (key, scheme, value) in enumerate(begun, start=1)
-    ]
+    _end(work, alias.c.alias_id, [row["alias_id"] for row in ended], seq)
+    if begun:
+        work.connection.execute(insert(alias), [{**row, "from_event": seq} for row in begun])
+
+
+def _following(work: UnitOfWork, key: Column[int]) -> int:
+    return int(work.connection.scalar(select(func.coalesce(func.max(key), 0))) or 0) + 1
+
+
+def _end(work: UnitOfWork, key: Column[int], rows: Collection[int], seq: int) -> None:
     if rows:
-        work.connection.execute(insert(alias), rows)
-
-
-def _weight(found: tuple[int, str, str]) -> int:
-    """As `mdm.store.aliases.ALIAS_SUM` counts a row; DuckDB reads an MD5 as a little-endian number."""
-    key, scheme, value = found
-    digest = hashlib.md5(f"{scheme}:{value}:{key}".encode(), usedforsecurity=False).digest()
-    return int.from_bytes(digest[8:], "little")
+        work.connection.execute(update(key.table).where(key.in_(rows)).values(until_event=seq))
 
 
 def _last(work: UnitOfWork, kind: EventKind) -> dict[str, Any] | None:

@@ -1,4 +1,7 @@
-"""The secret key of the SSN permutation: a file of the installation, made once, never in the store."""
+"""The secret keys of the installation, for SSN numbers and for checkpoints of the log: files, made once, never in the store.
+
+Of each the store knows only by what to recognise it: a fingerprint of the SSN key, the public half of the log key.
+"""
 
 from __future__ import annotations
 
@@ -7,32 +10,49 @@ import secrets
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
-from mdm.errors import ConfigurationError
+from mdm.errors import ConfigurationError, StoreError
+from mdm.identity.checkpoint import origin_of, public_key
+from mdm.identity.clock import utc_now
+from mdm.identity.events import EventKind, Stamp
 from mdm.identity.ssn import NumberPlan
+from mdm.store.engine import bulk
+from mdm.store.log import append_event
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mdm.settings import Settings
     from mdm.store.engine import Bulk
 
-_FINGERPRINT = "ssn_key_fingerprint"
+SSN_KEY_FINGERPRINT = "ssn_key_fingerprint"
+LOG_PUBLIC_KEY = "log_public_key"
 
 
 def make_key(settings: Settings) -> bool:
-    """Creates the key file if there is none; returns whether it did."""
-    path = settings.key_file
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return False
-    with os.fdopen(handle, "w") as file:
-        file.write(secrets.token_hex(32) + "\n")
-    return True
+    """Creates the SSN key file if there is none; returns whether it did."""
+    return _write_secret(settings.key_file, secrets.token_hex(32) + "\n")
 
 
 def number_plan(settings: Settings, store: Bulk) -> NumberPlan:
     """The plan of this installation; refuses a key other than the one the store's numbers were issued with."""
+    known = store.scalar(f"SELECT value FROM meta WHERE name = '{SSN_KEY_FINGERPRINT}'")
+    plan = number_plan_of(settings, fingerprint=known)
+    if known is None:
+        _bind(store, SSN_KEY_FINGERPRINT, plan.fingerprint)
+    return plan
+
+
+def number_plan_of(settings: Settings, *, fingerprint: str | None) -> NumberPlan:
+    """The plan by the key file; refuses a key of another fingerprint, unless there is none yet."""
     path = settings.key_file
     try:
         plan = NumberPlan(bytes.fromhex(path.read_text(encoding="ascii").strip()))
@@ -46,13 +66,106 @@ def number_plan(settings: Settings, store: Bulk) -> NumberPlan:
         raise ConfigurationError(
             "The SSN key file must hold 64 hexadecimal digits.", where=str(path)
         ) from error
-    known = store.scalar(f"SELECT value FROM meta WHERE name = '{_FINGERPRINT}'")
-    if known is None:
-        store.append("meta", pa.table({"name": [_FINGERPRINT], "value": [plan.fingerprint]}))
-    elif known != plan.fingerprint:
+    if fingerprint not in {None, plan.fingerprint}:
         raise ConfigurationError(
             "This SSN key is not the one that the store's numbers were issued with.",
             where=str(path),
             hint="Restore the right key file, or set MDM_SSN_KEY_FILE.",
         )
     return plan
+
+
+def make_log_key(settings: Settings) -> bool:
+    """Creates the log key file for a store that has none; returns whether it did.
+
+    A store whose log key is known gets no other one: its checkpoints must stay under one key.
+    """
+    with bulk(settings) as store:
+        if store.scalar(f"SELECT value FROM meta WHERE name = '{LOG_PUBLIC_KEY}'") is not None:
+            return False
+        key = Ed25519PrivateKey.generate()
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        made = _write_secret(settings.log_key_file, pem.decode())
+        known = str(public_key(_read_log_key(settings), log_origin(store)))
+        _bind(store, LOG_PUBLIC_KEY, known)
+    return made
+
+
+def log_key(settings: Settings, store: Bulk) -> Ed25519PrivateKey:
+    """The key that signs checkpoints; refuses one other than the store's."""
+    known = store.scalar(f"SELECT value FROM meta WHERE name = '{LOG_PUBLIC_KEY}'")
+    if known is None:
+        raise ConfigurationError("The store has no log key yet.", hint="Make one: mdm init.")
+    return log_key_of(settings, log_origin(store), public=known)
+
+
+def log_key_of(settings: Settings, origin: str, *, public: str) -> Ed25519PrivateKey:
+    """The key in the key file; refuses one whose public half is another."""
+    key = _read_log_key(settings)
+    if public != str(public_key(key, origin)):
+        raise ConfigurationError(
+            "This log key is not the one that the store's checkpoints are signed with.",
+            where=str(settings.log_key_file),
+            hint="Restore the right key file, or set MDM_LOG_SIGNING_KEY_FILE.",
+        )
+    return key
+
+
+def log_public_key(settings: Settings, store: Bulk) -> str:
+    """The key by which checkpoints are verified, as text.
+
+    It comes from the key file. Where that is not at hand the store's own word is taken, which whoever can write to the store
+    could have replaced: an auditor keeps a copy.
+    """
+    if settings.log_key_file.exists():
+        return str(public_key(log_key(settings, store), log_origin(store)))
+    known = store.scalar(f"SELECT value FROM meta WHERE name = '{LOG_PUBLIC_KEY}'")
+    if known is None:
+        raise ConfigurationError("The store has no log key yet.", hint="Make one: mdm init.")
+    return str(known)
+
+
+def log_origin(store: Bulk) -> str:
+    store_id = store.scalar("SELECT value FROM meta WHERE name = 'store_id'")
+    if store_id is None:
+        raise StoreError("The store has no ID.", hint="Create it first: mdm init.")
+    return origin_of(store_id)
+
+
+def _read_log_key(settings: Settings) -> Ed25519PrivateKey:
+    path = settings.log_key_file
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except FileNotFoundError as error:
+        raise ConfigurationError(
+            "The log key file is missing.",
+            where=str(path),
+            hint="`mdm init` makes one for a new store; for an existing store restore it from your backup.",
+        ) from error
+    except OSError as error:
+        raise ConfigurationError("The log key file cannot be read.", where=str(path)) from error
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise ConfigurationError(
+            "The log key file must hold an Ed25519 key in PEM.", where=str(path)
+        ) from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ConfigurationError("The log key file must hold an Ed25519 key in PEM.", where=str(path))
+    return key
+
+
+def _write_secret(path: Path, text: str) -> bool:
+    """Creates the file, for its owner only, if there is none; returns whether it did."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return False
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
+    return True
+
+
+def _bind(store: Bulk, name: str, value: str) -> None:
+    """Notes which key belongs to the store, with an event that tells."""
+    store.append("meta", pa.table({"name": [name], "value": [value]}))
+    append_event(store, EventKind.KEY_BOUND, {name: value}, stamp=Stamp(at=utc_now(), actor="mdm"))

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from matching.standardise.types import STANDARDISER_VERSION
-from mdm.identity.events import EventKind, Events, Stamp
-from mdm.store.log import append_events
+from mdm.identity.events import EventKind, Stamp
+from mdm.store.log import append_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,6 +32,8 @@ _EXISTING = pa.schema(
     [("place", pa.int64()), ("record_id", pa.int64()), ("version", pa.int64()), ("content_hash", pa.string())]
 )
 _UNKNOWN = "record.unknown"
+REFUSED = ("source", "row_number", "local_id", "reason", "detail", "raw")
+RENUMBERED = ("row_number", "attribute", "old", "new", "changed_on")
 _VERSION_TEXTS = ("status", "observed_on", "content_hash", "raw", "attributes", "issues")
 
 
@@ -203,6 +205,7 @@ class _Landing:
         count = rows.num_rows
         ids = pa.array(range(self.next_quarantine, self.next_quarantine + count), pa.int64())
         self.next_quarantine += count
+        rows = rows.append_column("source", pa.repeat(source, count))
         self.digest.add_refused(rows)
         self.bulk.append(
             "quarantine",
@@ -211,9 +214,8 @@ class _Landing:
                     "quarantine_id": ids,
                     "batch_id": pa.repeat(pa.scalar(self.batch_id, pa.int64()), count),
                     "registry": pa.repeat(self.file.registry, count),
-                    "source": pa.repeat(source, count),
                     "file": pa.repeat(self.file.file, count),
-                    **{name: rows[name] for name in ("row_number", "local_id", "reason", "detail", "raw")},
+                    **{name: rows[name] for name in REFUSED},
                     "status": pa.repeat("open", count),
                 }
             ),
@@ -223,16 +225,17 @@ class _Landing:
         count = rows.num_rows
         ids = pa.array(range(self.next_renumbering, self.next_renumbering + count), pa.int64())
         self.next_renumbering += count
+        told = pa.table(
+            {
+                **{name: rows[name] for name in ("row_number", "attribute", "old", "new")},
+                "changed_on": rows["date"].cast(pa.string()),
+            }
+        )
+        self.digest.add_renumbered(told)
+        told = told.append_column("renumbering_id", ids)
         self.bulk.append(
             "renumbering",
-            pa.table(
-                {
-                    "renumbering_id": ids,
-                    "batch_id": pa.repeat(pa.scalar(self.batch_id, pa.int64()), count),
-                    **{name: rows[name] for name in ("row_number", "attribute", "old", "new")},
-                    "changed_on": rows["date"].cast(pa.string()),
-                }
-            ),
+            told.append_column("batch_id", pa.repeat(pa.scalar(self.batch_id, pa.int64()), count)),
         )
 
     def finish(self, actor: str) -> LandingCounts:
@@ -251,17 +254,20 @@ class _Landing:
             "digest": self.digest.value(),
         }
         self.bulk.append("batch", pa.Table.from_pylist([values]))
-        append_events(
-            self.bulk, Events.of([(EventKind.BATCH_LANDED, None, values)]), stamp=Stamp(at=now, actor=actor)
+        append_event(
+            self.bulk,
+            EventKind.BATCH_LANDED,
+            {**values, "standardiser": STANDARDISER_VERSION},
+            stamp=Stamp(at=now, actor=actor),
         )
         return counts
 
 
 class BatchDigest:
-    """One hash over what a batch landed: its versions and refused rows, each in the order of their ids."""
+    """One hash over what a batch landed: versions, refused rows, re-established numbers, each in the order of their ids."""
 
     def __init__(self) -> None:
-        self._versions, self._refused = hashlib.sha256(), hashlib.sha256()
+        self._versions, self._refused, self._renumbered = (hashlib.sha256() for _ in range(3))
 
     def add_versions(
         self,
@@ -275,14 +281,18 @@ class BatchDigest:
         self._versions.update("\n".join([*lines.to_pylist(), ""]).encode())
 
     def add_refused(self, rows: pa.Table) -> None:
-        """`rows` has row_number, reason and raw."""
-        for row_number, reason, raw in zip(
-            *(rows[n].to_pylist() for n in ("row_number", "reason", "raw")), strict=True
-        ):
-            self._refused.update(f"{row_number}\x1f{reason}\x1f{raw}\n".encode())
+        """`rows` has the columns of REFUSED."""
+        for row in zip(*(rows[name].to_pylist() for name in REFUSED), strict=True):
+            self._refused.update("\x1f".join([*map(str, row), "\n"]).encode())
+
+    def add_renumbered(self, rows: pa.Table) -> None:
+        """`rows` has the columns of RENUMBERED."""
+        for row in zip(*(rows[name].to_pylist() for name in RENUMBERED), strict=True):
+            self._renumbered.update("\x1f".join([*map(str, row), "\n"]).encode())
 
     def value(self) -> str:
-        return hashlib.sha256(self._versions.digest() + self._refused.digest()).hexdigest()
+        parts = (self._versions, self._refused, self._renumbered)
+        return hashlib.sha256(b"".join(part.digest() for part in parts)).hexdigest()
 
 
 def _refused(unknown: pa.Table) -> pa.Table:

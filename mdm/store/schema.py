@@ -15,8 +15,10 @@ from sqlalchemy import insert, select
 from sqlalchemy.exc import OperationalError
 
 from mdm.errors import StoreError
+from mdm.identity.clock import utc_now
+from mdm.identity.events import EventKind, Stamp, seal_one
 from mdm.store.engine import make_engine
-from mdm.store.tables import meta
+from mdm.store.tables import event, meta
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -39,7 +41,11 @@ def create(settings: Settings) -> bool:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
             if connection.execute(select(meta.c.value).where(meta.c.name == _NAME)).first() is None:
-                connection.execute(insert(meta).values(name=_NAME, value=str(uuid.uuid4())))
+                store_id = str(uuid.uuid4())
+                connection.execute(insert(meta).values(name=_NAME, value=store_id))
+                stamp = Stamp(at=utc_now(), actor="mdm")
+                created = seal_one(EventKind.STORE_CREATED, None, {_NAME: store_id}, seq=1, stamp=stamp)
+                connection.execute(insert(event), created)
     except OperationalError as error:
         raise StoreError(
             "The store cannot be opened.",
@@ -64,15 +70,19 @@ def require(settings: Settings) -> None:
         ) from error
     finally:
         engine.dispose()
-    head = ScriptDirectory.from_config(_config()).get_current_head()
     if found is None:
         raise StoreError("The store is empty.", where=_where(settings), hint="Create it first: mdm init.")
-    if found != head:
+    if found != revisions()[0]:
         raise StoreError(
             "The store's schema is of another version.",
             where=_where(settings),
             hint="Make a backup, then run mdm init.",
         )
+
+
+def revisions() -> list[str]:
+    """That the migrations know, the newest first."""
+    return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
 
 
 def _revision(engine: Engine) -> str | None:

@@ -1,22 +1,51 @@
+import pickle
+from collections.abc import Callable
+from functools import cache
+
 import pytest
 
-from tests.integration.job import Country, copied, finished_job, make_country
+from mdm.settings import Settings
+from tests.engines import Engine
+from tests.integration.job import KEY, Country, finished_job, fixed_source, make_country
 from tests.integration.story import Story, tell_story
+from tests.sharing import once
 
 
 @pytest.fixture(scope="session")
-def country(tmp_path_factory) -> Country:
-    return make_country(tmp_path_factory.mktemp("country"))
+def country(shared_folder) -> Country:
+    return Country(once(shared_folder / "country", make_country))
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory, country):
-    """Settings of a store after the first delivery and a run. Tests that write work on a copy."""
-    return finished_job(tmp_path_factory.mktemp("finished"), country)
+def finished_on(tmp_path_factory, shared_folder, country) -> Callable[[Engine], Settings]:
+    """A store of an engine after the first delivery and a run; moments, IDs and key are the same on every engine."""
+
+    @cache
+    def on(engine: Engine) -> Settings:
+        def make(folder):
+            made = finished_job(engine, folder, country, source=fixed_source(), key=KEY)
+            (folder / "store").write_text(made.model_dump_json())
+
+        folder = once(shared_folder / f"finished-{engine.name}", make)
+        made = Settings.model_validate_json((folder / "store").read_text())
+        return engine.copy(made, tmp_path_factory.mktemp("finished"))
+
+    return on
 
 
 @pytest.fixture(scope="session")
-def story(tmp_path_factory, finished, country) -> Story:
-    """A store of its own through everything that can happen to a person. Tests read it only."""
-    folder = tmp_path_factory.mktemp("story")
-    return tell_story(copied(finished, folder), country, folder)
+def finished(engine, finished_on) -> Settings:
+    """Tests that write work on a copy: `engine.copy(finished, tmp_path)`."""
+    return finished_on(engine)
+
+
+@pytest.fixture(scope="session")
+def story(engine, shared_folder, finished, country) -> Story:
+    """A store of its own through everything that can happen to a person. All workers read it; nobody writes."""
+
+    def make(folder):
+        told = tell_story(engine.copy(finished, folder), country, folder)
+        (folder / "story.pickle").write_bytes(pickle.dumps(told))
+
+    folder = once(shared_folder / f"story-{engine.name}", make)
+    return pickle.loads((folder / "story.pickle").read_bytes())

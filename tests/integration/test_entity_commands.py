@@ -6,12 +6,13 @@ import json
 import pytest
 from prov.model import ProvDocument
 
+from tests.engines import environment
 from tests.integration.test_commands import mdm
 
 
 @pytest.fixture
 def at(story):
-    return {"MDM_STORE": story.settings.store}
+    return environment(story.settings)
 
 
 def asked(*arguments, **environment):

@@ -352,7 +352,8 @@ def test_hidden_registries_are_in_no_member_list_and_no_history(story, connectio
 
 
 def test_a_time_leads_to_the_same_moment_as_its_event(story, connection):
-    for step in STEPS:
+    """Of those whose moments the clock gave, in order."""
+    for step in STEPS[1:]:
         moment = story.steps[step].moment
         time = connection.scalar(select(event.c.at).where(event.c.seq == moment.seq))
         assert read_moment(connection, time) == moment

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from mdm.pipeline.verify import verify
+from tests.engines import environment
 from tests.integration.job import new_store, rows, scalar
 
 PARTITION = (
@@ -22,7 +23,7 @@ PARTITION = (
 def started(settings, *arguments):
     return subprocess.Popen(
         [sys.executable, "-m", "mdm.cli", *map(str, arguments)],
-        env={**os.environ, "MDM_STORE": settings.store},
+        env={**os.environ, **environment(settings)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -50,9 +51,9 @@ def partition(settings):
     return {frozenset(group) for group in found.values()}
 
 
-def check_killed_job(tmp_path, country, finished, *, seed, kills):
+def check_killed_job(engine, tmp_path, country, finished, *, seed, kills):
     draw = random.Random(seed)
-    settings = new_store(tmp_path)
+    settings = new_store(engine, tmp_path)
     hit = killed_until_done(settings, draw, "ingest", country.files / "delivery-1", kills=kills, longest=6.0)
     hit += killed_until_done(settings, draw, "run", kills=kills, longest=9.0)
     assert hit > 0
@@ -63,11 +64,11 @@ def check_killed_job(tmp_path, country, finished, *, seed, kills):
     assert partition(settings) == partition(finished)
 
 
-def test_a_killed_job_ends_as_if_nothing_had_happened(tmp_path, country, finished):
-    check_killed_job(tmp_path, country, finished, seed=1, kills=2)
+def test_a_killed_job_ends_as_if_nothing_had_happened(engine, tmp_path, country, finished):
+    check_killed_job(engine, tmp_path, country, finished, seed=1, kills=2)
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("seed", range(5))
-def test_many_kills(tmp_path, country, finished, seed):
-    check_killed_job(tmp_path, country, finished, seed=seed, kills=10)
+def test_many_kills(engine, tmp_path, country, finished, seed):
+    check_killed_job(engine, tmp_path, country, finished, seed=seed, kills=10)

@@ -18,7 +18,6 @@ from mdm.store.history import entity_at
 from mdm.store.lineage import value_lineage, value_lineages
 from mdm.store.membership_lineage import find_record, membership_lineage
 from mdm.store.tables import edge, entity, golden, membership, model
-from tests.integration.job import copied
 from tests.integration.story import CHIEF, STEWARD
 
 
@@ -164,10 +163,10 @@ def test_a_value_that_is_not_there_is_refused(lineages, finished, registries):
         value_lineage(connection, lineages[0].entity_id, "nothing", registries=registries)
 
 
-def test_a_stewards_word_is_told_as_such(finished, registries, tmp_path):
-    settings = copied(finished, tmp_path)
-    engine = make_engine(settings)
-    with engine.begin() as connection:
+def test_a_stewards_word_is_told_as_such(engine, finished, registries, tmp_path):
+    settings = engine.copy(finished, tmp_path)
+    opened = make_engine(settings)
+    with opened.begin() as connection:
         name, key = connection.execute(select(entity.c.entity_id, entity.c.entity_key).limit(1)).one()
         kept = connection.execute(
             select(golden.c["values"], golden.c.provenance).where(golden.c.entity_key == key)
@@ -188,7 +187,7 @@ def test_a_stewards_word_is_told_as_such(finished, registries, tmp_path):
             .where(golden.c.entity_key == key)
             .values(provenance=orjson.dumps(provenance).decode())
         )
-    engine.dispose()
+    opened.dispose()
     with reading(settings) as connection:
         told = value_lineage(connection, name, "sex", registries=registries)
     assert (told.override.by, told.override.at) == (STEWARD, "2026-01-01T00:00:00.000000Z")

@@ -198,8 +198,9 @@ def _chunks(path: Path, source: SourceDeclaration, layout: _Layout) -> Iterator[
         waiting.append(batch)
         waiting_rows += batch.num_rows
         if waiting_rows >= CHUNK_ROWS:
-            yield RawChunk(_numbered(waiting, layout, good_rows, bad), bad[told_bad:])
-            good_rows, told_bad = good_rows + waiting_rows, len(bad)
+            known = bad.copy()  # the parser reads ahead and may tell of more while the chunk is worked on
+            yield RawChunk(_numbered(waiting, layout, good_rows, known), known[told_bad:])
+            good_rows, told_bad = good_rows + waiting_rows, len(known)
             waiting, waiting_rows = [], 0
     if waiting_rows or told_bad < len(bad):
         yield RawChunk(_numbered(waiting, layout, good_rows, bad), bad[told_bad:])

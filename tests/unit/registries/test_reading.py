@@ -12,6 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 import xlsxwriter
 
+from mdm.registries.reading import csv
+from mdm.registries.reading.raw import BadRow
+
 PEOPLE = """
 - name: people
   files: ["*.{suffix}"]
@@ -83,6 +86,33 @@ def test_csv_row_numbers_stay_right_over_many_blocks(delivery, monkeypatch):
     assert all(record["local_id"] == f"HS{record['row_number']}" for record in landed.records)
     assert all(row["row_number"] % 7 == 0 for row in landed.quarantine)
     assert landed.received == len(lines) == len(landed.records) + len(landed.quarantine)
+
+
+def test_no_bad_row_is_lost_while_a_chunk_is_worked_on(delivery, monkeypatch):
+    """The parser reads ahead in a thread of its own: rows that it refuses meanwhile belong to the next chunk."""
+    parsed = csv._batches
+
+    def ahead(*given):
+        for batch, bad in parsed(*given):
+            yield batch, refused
+            refused.extend(bad[len(refused) :])
+
+    refused = []
+    monkeypatch.setattr(csv, "_batches", ahead)
+    monkeypatch.setattr(csv, "CHUNK_ROWS", 1)
+    real = csv.RawChunk
+
+    def meanwhile(*given):
+        chunk = real(*given)
+        if not refused:
+            refused.append(BadRow(9, "HS9", "row.malformed", "told while the first chunk is made"))
+        return chunk
+
+    monkeypatch.setattr(csv, "RawChunk", meanwhile)
+    delivery.write("a.csv", "MaHS,HoTen,NgaySinh\nHS1,Lê A,1980\n")
+    landed = delivery.land(people("csv"))
+    assert landed.reasons == [(9, "row.malformed")]
+    assert landed.received == 2
 
 
 def test_quotes_as_plain_text(delivery):

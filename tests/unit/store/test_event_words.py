@@ -65,6 +65,7 @@ def test_an_event_is_told_from_the_side_of_the_entity(given, vi, en):
 def test_every_kind_that_touches_an_entity_has_words():
     without = {
         EventKind.STORE_CREATED,
+        EventKind.KEY_BOUND,
         EventKind.BATCH_LANDED,
         EventKind.QUARANTINE_RESOLVED,
         EventKind.MODEL_KEPT,

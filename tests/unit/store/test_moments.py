@@ -1,11 +1,10 @@
 """A moment is found by number, day or time, in one query."""
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import delete, insert
 
 from mdm.errors import InputError
 from mdm.identity.events import EventKind, Stamp, seal_one
-from mdm.settings import Settings
 from mdm.store.engine import make_engine, reading
 from mdm.store.moments import Moment, read_moment
 from mdm.store.schema import create
@@ -25,18 +24,19 @@ LANDED = {2: 1, 5: 2}
 
 
 @pytest.fixture(scope="module")
-def log(tmp_path_factory):
+def log(engine, tmp_path_factory):
     """Settings of a store whose log has one event at each of TIMES, deliveries 1 and 2 by events 2 and 5."""
-    settings = Settings(store=str(tmp_path_factory.mktemp("log") / "mdm.db"))
+    settings = engine.settings(tmp_path_factory.mktemp("log"))
     create(settings)
-    engine = make_engine(settings)
-    with engine.begin() as connection:
+    opened = make_engine(settings)
+    with opened.begin() as connection:
+        connection.execute(delete(event))  # the one that tells of the store
         for seq, at in enumerate(TIMES, start=1):
             kind = EventKind.BATCH_LANDED if seq in LANDED else EventKind.MODEL_KEPT
             data = {"batch_id": LANDED.get(seq)}
             row = seal_one(kind, None, data, seq=seq, stamp=Stamp(at=at, actor="test"))
             connection.execute(insert(event), row)
-    engine.dispose()
+    opened.dispose()
     return settings
 
 
@@ -90,9 +90,10 @@ def test_what_is_no_moment_is_refused_with_how_to_say_it(log, when, said):
     assert "YYYY-MM-DD" in caught.value.hint
 
 
-def test_an_empty_log_has_a_moment_before_everything(tmp_path):
-    settings = Settings(store=str(tmp_path / "mdm.db"))
+def test_an_empty_log_has_a_moment_before_everything(engine, tmp_path):
+    settings = engine.settings(tmp_path)
     create(settings)
     with reading(settings) as connection:
+        connection.execute(delete(event))
         assert read_moment(connection) == Moment(0, 0)
         assert read_moment(connection, "2026-03-01") == Moment(0, 0)

@@ -6,14 +6,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect
 
-from mdm.settings import Settings
 from mdm.store.engine import make_engine
 from mdm.store.schema import create, require
 from mdm.store.tables import metadata
 
 
-def test_migrations_and_tables_do_not_differ(tmp_path):
-    settings = Settings(store=str(tmp_path / "mdm.db"))
+def test_migrations_and_tables_do_not_differ(engine, tmp_path):
+    settings = engine.settings(tmp_path)
     create(settings)
     engine = make_engine(settings)
     with engine.connect() as connection:
@@ -21,8 +20,8 @@ def test_migrations_and_tables_do_not_differ(tmp_path):
     engine.dispose()
 
 
-def test_creating_twice_changes_nothing(tmp_path):
-    settings = Settings(store=str(tmp_path / "mdm.db"))
+def test_creating_twice_changes_nothing(engine, tmp_path):
+    settings = engine.settings(tmp_path)
     assert create(settings) is True
     assert create(settings) is False
     require(settings)
@@ -32,8 +31,8 @@ def test_every_table_says_what_one_row_is():
     assert [table.name for table in metadata.tables.values() if not table.comment] == []
 
 
-def test_names_are_plain_words(tmp_path):
-    settings = Settings(store=str(tmp_path / "mdm.db"))
+def test_names_are_plain_words(engine, tmp_path):
+    settings = engine.settings(tmp_path)
     create(settings)
     engine = make_engine(settings)
     names = inspect(engine).get_table_names()

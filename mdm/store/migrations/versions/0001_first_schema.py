@@ -124,10 +124,11 @@ def upgrade() -> None:
         sa.Column("record_l", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("record_r", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("weight", sa.Double(), nullable=False),
+        sa.Column("conflict", sa.Text(), nullable=True),
         sa.Column("model", sa.Text(), nullable=False),
         sa.Column("from_event", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("record_l", "record_r", name=op.f("pk_edge")),
-        comment="a scored pair at or above the keep threshold; record_l < record_r; weight in bits; from the event that tells of the scoring",
+        comment="a scored pair at or above the keep threshold; record_l < record_r; weight in bits; conflict names what no shared number bridges; from the event that tells of the scoring",
     )
     with op.batch_alter_table("edge", schema=None) as batch_op:
         batch_op.create_index("ix_edge_record_r", ["record_r"], unique=False)
@@ -138,6 +139,7 @@ def upgrade() -> None:
         sa.Column("record_r", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("from_event", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("weight", sa.Double(), nullable=False),
+        sa.Column("conflict", sa.Text(), nullable=True),
         sa.Column("model", sa.Text(), nullable=False),
         sa.Column("until_event", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("record_l", "record_r", "from_event", name=op.f("pk_edge_past")),
@@ -417,9 +419,11 @@ def upgrade() -> None:
         sa.Column("started_at", sa.Text(), nullable=False),
         sa.Column("finished_at", sa.Text(), nullable=True),
         sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("declared", sa.Text(), nullable=False),
+        sa.Column("upto", sa.BigInteger(), nullable=False),
         sa.Column("summary", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("run_id", name=op.f("pk_run")),
-        comment="one batch run; fingerprint is of everything it depends on",
+        comment="one batch run; fingerprint is of everything it depends on, declared of what is declared; upto is the last event before it",
     )
     op.create_table(
         "run_step",

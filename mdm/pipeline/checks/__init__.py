@@ -1,0 +1,1 @@
+"""The checks of `mdm verify`, each over one part of the store."""

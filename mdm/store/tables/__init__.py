@@ -1,0 +1,59 @@
+"""The store's tables. What one row is stands in each table's comment."""
+
+from mdm.store.tables.columns import metadata
+from mdm.store.tables.deliveries import batch, quarantine, record, record_version, renumbering
+from mdm.store.tables.people import (
+    alias,
+    approval,
+    decision,
+    entity,
+    entity_past,
+    golden,
+    idempotency,
+    membership,
+    review,
+    ssn,
+    ssn_past,
+)
+from mdm.store.tables.runs import (
+    checkpoint,
+    edge,
+    edge_past,
+    event,
+    event_entity,
+    log_node,
+    meta,
+    model,
+    run,
+    run_step,
+)
+
+__all__ = [
+    "alias",
+    "approval",
+    "batch",
+    "checkpoint",
+    "decision",
+    "edge",
+    "edge_past",
+    "entity",
+    "entity_past",
+    "event",
+    "event_entity",
+    "golden",
+    "idempotency",
+    "log_node",
+    "membership",
+    "meta",
+    "metadata",
+    "model",
+    "quarantine",
+    "record",
+    "record_version",
+    "renumbering",
+    "review",
+    "run",
+    "run_step",
+    "ssn",
+    "ssn_past",
+]
