@@ -33,6 +33,9 @@ class Settings(BaseSettings):
     log_signing_key_file: Path | None = Field(
         None, description="File that holds the secret key by which checkpoints of the event log are signed"
     )
+    openlineage_file: Path | None = Field(
+        None, description="File to which `mdm run` appends its OpenLineage events, one JSON object a line"
+    )
     memory_limit: str = Field("4GB", description="Memory that DuckDB may use before it spills to disk")
     threads: int = Field(0, ge=0, description="Threads for batch work; 0 means all cores")
 

@@ -12,6 +12,7 @@ import typer
 from mdm.cli import show
 from mdm.cli.backup import backup, restore
 from mdm.cli.log import log_commands
+from mdm.cli.openlineage import openlineage
 from mdm.cli.quarantine import quarantine_commands
 from mdm.cli.registry import registry_commands
 from mdm.cli.terminal import (
@@ -42,6 +43,7 @@ app.add_typer(quarantine_commands, name="quarantine")
 app.add_typer(log_commands, name="log")
 app.command()(backup)
 app.command()(restore)
+app.command()(openlineage)
 
 PeopleOption = Annotated[
     int, typer.Option("--people", min=1, help="People alive at the end of the simulation.")

@@ -21,6 +21,7 @@ from mdm.identity.events import EventKind, Stamp, canonical_json
 from mdm.pipeline.delta import Delta
 from mdm.pipeline.golden_step import golden_step
 from mdm.pipeline.number_step import number_step
+from mdm.pipeline.openlineage import recorded
 from mdm.pipeline.progress import Progress, Silent, share_of
 from mdm.pipeline.reconcile_step import rearrange, reconcile_step
 from mdm.pipeline.steps import Context, StepResult, cluster_step, score_step, train_step
@@ -142,7 +143,10 @@ def run(
         delta = None if force or retrain else _delta(store, last, declared, model)
         run_id, resumed = _begin(store, fingerprint, declared, source)
         done = {step.step: step for step in _finished_steps(store, run_id)}
-    with workspace(settings, run_id) as work:
+    with (
+        recorded(settings, run_id, registries=registries, source=source),
+        workspace(settings, run_id) as work,
+    ):
         context = Context(
             settings=settings,
             workspace=work,
@@ -159,7 +163,7 @@ def run(
             delta=delta,
         )
         steps = [done.get(name) or _perform(context, name, progress) for name in STEPS]
-    _finish(settings, run_id, source, steps, actor=actor)
+        _finish(settings, run_id, source, steps, actor=actor)
     checkpoint(settings, source=source)
     discard(settings, run_id)
     return RunReport(run_id=run_id, resumed=resumed, steps=steps)
