@@ -43,6 +43,9 @@ def test_help_names_every_command():
         "export",
         "verify",
         "quarantine",
+        "backup",
+        "restore",
+        "openlineage",
         "log",
     ):
         assert command in text
