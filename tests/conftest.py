@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.engines import ENGINES, SQLITE, Engine
-from tests.postgresql import PostgresqlMissing, Server, SessionFolder
+from tests.postgresql import PostgresqlMissingError, Server, SessionFolder
 
 _FOLDER = pytest.StashKey[SessionFolder]()
 _SERVER = pytest.StashKey[Server]()
@@ -41,7 +41,7 @@ def postgresql(pytestconfig) -> Server:
     given = getattr(pytestconfig, "workerinput", None)
     try:
         server = Server(Path(given[_GIVEN]) if given else pytestconfig.stash[_FOLDER].path)
-    except PostgresqlMissing as error:
+    except PostgresqlMissingError as error:
         pytest.fail(str(error), pytrace=False)
     pytestconfig.stash[_SERVER] = server
     return server

@@ -10,10 +10,11 @@ from __future__ import annotations
 import sqlite3
 import threading
 from contextlib import closing, contextmanager, suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import adbc_driver_manager
-import adbc_driver_postgresql.dbapi
+import adbc_driver_manager.dbapi
+import adbc_driver_postgresql
 import adbc_driver_sqlite.dbapi
 import psycopg
 import pyarrow as pa
@@ -76,19 +77,20 @@ def make_engine(settings: Settings) -> Engine:
         path = settings.store_file.absolute()
 
         @event.listens_for(engine, "connect")
-        def _opens(*_: Any) -> None:
+        def _opens(connection: sqlite3.Connection, _: Any) -> None:
             _guard.opens(path, "sqlalchemy")
+            try:
+                connection.isolation_level = None  # transactions begin below, not where the driver thinks
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=NORMAL")
+                connection.execute("PRAGMA busy_timeout=30000")
+            except BaseException:
+                _guard.closes(path)
+                raise
 
         @event.listens_for(engine, "close")
         def _closes(*_: Any) -> None:
             _guard.closes(path)
-
-        @event.listens_for(engine, "connect")
-        def _pragmas(connection: sqlite3.Connection, _: Any) -> None:
-            connection.isolation_level = None  # transactions begin below, not where the driver thinks
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
-            connection.execute("PRAGMA busy_timeout=30000")
 
         @event.listens_for(engine, "begin")
         def _begin(connection: Connection) -> None:
@@ -220,30 +222,56 @@ def bulk(settings: Settings, *, writes: bool = False) -> Iterator[Bulk]:
                 _guard.closes(settings.store_file.absolute())
 
 
+class _Kept:
+    """Stands for a database that is not closed with a connection to it."""
+
+    def close(self) -> None:
+        pass
+
+
+@lru_cache(maxsize=1)
+def _postgresql(address: str) -> Any:
+    """The driver's database. Opening it reads all types of the server, which takes ten times as long as connecting."""
+    return adbc_driver_postgresql.connect(address)
+
+
 def _connect(settings: Settings) -> Any:
     if not settings.is_sqlite:
-        return adbc_driver_postgresql.dbapi.connect(settings.store)
+        kept: Any = _Kept()
+        opened = adbc_driver_manager.AdbcConnection(_postgresql(settings.store))
+        return adbc_driver_manager.dbapi.Connection(kept, opened)
     path = settings.store_file.absolute()
     _guard.opens(path, "adbc")
+    connection = None
     try:
         connection = adbc_driver_sqlite.dbapi.connect(str(path), autocommit=True)
+        with connection.cursor() as cursor:  # pragmas, before a transaction begins
+            cursor.execute("PRAGMA busy_timeout=30000")
+            cursor.execute("PRAGMA journal_mode=WAL")
+            cursor.execute("PRAGMA synchronous=NORMAL")
+            cursor.execute(f"PRAGMA cache_size=-{_SQLITE_CACHE_KIB}")
+        connection.adbc_connection.set_autocommit(False)
     except BaseException:
+        if connection is not None:
+            connection.close()
         _guard.closes(path)
         raise
-    with connection.cursor() as cursor:  # pragmas, before a transaction begins
-        cursor.execute("PRAGMA busy_timeout=30000")
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=NORMAL")
-        cursor.execute(f"PRAGMA cache_size=-{_SQLITE_CACHE_KIB}")
-    connection.adbc_connection.set_autocommit(False)
     return connection
 
 
 def _plain(rows: pa.Table) -> pa.Table:
-    """Dictionary columns are decoded: the drivers take plain ones."""
-    columns = [
-        column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-        for column in rows.columns
-    ]
-    return pa.table(dict(zip(rows.column_names, columns, strict=True)))
+    """Dictionaries are decoded, and numbers as wide as the store's: PostgreSQL's driver sends a value as wide as it is."""
+    return pa.table(
+        {
+            name: column.cast(_wide(column.type))
+            for name, column in zip(rows.column_names, rows.columns, strict=True)
+        }
+    )
 
+
+def _wide(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_dictionary(kind):
+        return _wide(kind.value_type)
+    if pa.types.is_integer(kind):
+        return pa.int64()
+    return pa.float64() if pa.types.is_floating(kind) else kind

@@ -41,7 +41,9 @@ _NO_RIGHT = _Told(
     "This user may not do that in this database",
     "Make it the owner, as a superuser: ALTER DATABASE name OWNER TO user.",
 )
-_NO_STORE = _Told("This file is no store, or it is damaged", "Check --store or MDM_STORE, or restore a backup.")
+_NO_STORE = _Told(
+    "This file is no store, or it is damaged", "Check --store or MDM_STORE, or restore a backup."
+)
 _NO_FILE = _Told("The store cannot be opened", "Check --store or MDM_STORE, and the rights to its folder.")
 
 _BY_SQLITE: Mapping[str, _Told] = {
@@ -50,7 +52,7 @@ _BY_SQLITE: Mapping[str, _Told] = {
     "readonly": _READ_ONLY,
     "not a database": _NO_STORE,
     "malformed": _NO_STORE,
-    "unable to open": _NO_FILE,
+    "unable to open|failed to open": _NO_FILE,
 }
 """By words of SQLite's messages (sqlite3_errstr)."""
 _BY_STATE: Mapping[str, _Told] = {
@@ -62,6 +64,9 @@ _BY_STATE: Mapping[str, _Told] = {
     "55P03": _BUSY,
 }
 """By SQLSTATE or its class (PostgreSQL manual, appendix A); the longest that fits counts."""
+
+_OUR_FAULT = "08P01"
+"""Protocol violation: rows in a form that the table does not have."""
 
 _ADDRESS = _Told(
     "The store's address cannot be read",
@@ -125,7 +130,7 @@ def _told(settings: Settings, error: adbc_driver_manager.Error | DBAPIError) -> 
     state = getattr(cause, "sqlstate", None) or ""
     lost = isinstance(cause, (psycopg.OperationalError, adbc_driver_manager.OperationalError))
     unread = isinstance(cause, psycopg.ProgrammingError)
-    if state.startswith(("08", "57P")) or ((lost or unread) and not state):
+    if (state.startswith(("08", "57P")) and state != _OUR_FAULT) or ((lost or unread) and not state):
         return _unreachable(settings, str(cause))
     fitting = [key for key in _BY_STATE if state.startswith(key)]
     return _BY_STATE[max(fitting, key=len)] if fitting else None
