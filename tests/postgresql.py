@@ -79,6 +79,7 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.programs = programs()
         self._databases: dict[str, Path] = {}
         with locked(folder / "lock"):
             if not (folder / "started").exists():

@@ -16,7 +16,7 @@ from mdm.pipeline.run import STEPS, run
 from mdm.pipeline.verify import verify
 from mdm.registries.declaration import load_registries
 from tests.engines import environment
-from tests.integration.job import finished_job, new_store, rows, scalar
+from tests.integration.job import new_store, rows, scalar
 
 EVENTS = "SELECT COUNT(*) FROM event"
 
@@ -77,8 +77,9 @@ def test_the_truth_was_not_needed_and_says_the_job_is_good(finished, country):
     assert result.pairs.recall >= 0.95
 
 
-def test_rows_that_must_be_rejected_are_and_no_others(engine, tmp_path, country):
-    settings = finished_job(engine, tmp_path, country, deliveries=("delivery-1", "delivery-2"))
+def test_rows_that_must_be_rejected_are_and_no_others(engine, finished, tmp_path, country):
+    settings = engine.copy(finished, tmp_path)
+    Ingest(settings).folder(country.files / "delivery-2")
     result = evaluate(settings, country.truth, anchor="population")
     assert result.rejects_expected > 0
     assert (result.rejects_found, result.rejects_unexpected) == (result.rejects_expected, 0)

@@ -8,13 +8,15 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from mdm.identity.commands import Decide, Merge, Split, Unmerge
+from mdm.pipeline.ingest import Ingest
+from mdm.pipeline.run import run
 from mdm.pipeline.verify import CHECKS, verify
 from mdm.settings import Settings
 from mdm.stewardship.service import Identity
 from mdm.store.engine import make_engine
 from mdm.store.tables import metadata
 from tests.engines import change
-from tests.integration.job import finished_job, rows
+from tests.integration.job import rows
 from tests.sharing import once
 
 COLUMNS = [(table.name, column.name) for table in metadata.sorted_tables for column in table.columns]
@@ -23,19 +25,23 @@ PEOPLE = pa.schema([("entity", pa.string()), ("kind", pa.string()), ("records", 
 
 
 @pytest.fixture(scope="session")
-def lived_in(tmp_path_factory, shared_folder, country, engine):
+def lived_in(tmp_path_factory, shared_folder, country, engine, finished):
     """A store in which every table but a few has rows: two deliveries, and stewards at work."""
 
     def make(folder):
-        (folder / "store").write_text(busy_store(engine, folder, country).model_dump_json())
+        made = engine.copy(finished, folder)
+        Ingest(made).folder(country.files / "delivery-2")
+        run(made)
+        work_on(made)
+        (folder / "store").write_text(made.model_dump_json())
 
     folder = once(shared_folder / f"lived-in-{engine.name}", make)
     made = Settings.model_validate_json((folder / "store").read_text())
     return engine.copy(made, tmp_path_factory.mktemp("lived-in"))
 
 
-def busy_store(engine, folder, country):
-    settings = finished_job(engine, folder, country, deliveries=("delivery-1", "delivery-2"))
+def work_on(settings):
+    """What stewards do."""
     people = rows(
         settings,
         "SELECT e.entity_id AS entity, MIN(s.kind) AS kind, COUNT(DISTINCT m.record_id) AS records FROM entity AS e"
@@ -58,7 +64,6 @@ def busy_store(engine, folder, country):
     )
     identity.carry_out(Decide(decision="cannot_link", left=left, right=right), **steward)
     identity.close()
-    return settings
 
 
 def test_a_store_that_is_well_is_said_to_be(lived_in):
