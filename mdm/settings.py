@@ -20,7 +20,7 @@ def default_configs() -> Path:
 
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="MDM_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="MDM_", env_ignore_empty=True, extra="ignore", frozen=True)
 
     store: str = Field("sqlite:///mdm.db", description="Store URL: sqlite:///FILE or postgresql://...")
     configs: Path = Field(

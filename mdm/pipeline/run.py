@@ -127,7 +127,7 @@ def run(
     model, policy = load_model(settings.person_model_file), load_policy(settings.person_policy_file)
     attributes = load_attributes(settings.attributes_file)
     registries = load_registries(settings.registries_folder, attributes=attributes)
-    with bulk(settings) as store:
+    with bulk(settings, writes=True) as store:
         declared = _declared(model, policy, registries)
         fingerprint = _fingerprint(store, declared)
         last = store.scalar(
@@ -237,7 +237,7 @@ def _finish(
 ) -> None:
     summary = canonical_json({step.step: step.detail for step in steps})
     at = source.now()
-    with bulk(settings) as store:
+    with bulk(settings, writes=True) as store:
         known = store.read(
             f"SELECT started_at, fingerprint, declared, upto FROM run WHERE run_id = '{run_id}'", _RUN
         ).to_pylist()[0]
