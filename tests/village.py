@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mdm.settings import Settings
+    from tests.engines import Engine
 
 ATTRIBUTES = ("full_name", "death_date", "personal_id", "file_no", "student_code")
 REGISTRIES = ("population", "school", "tax")
@@ -103,8 +104,14 @@ def write_configs(folder: Path) -> Path:
     return folder
 
 
+def village_settings(engine: Engine, folder: Path) -> Settings:
+    """Of a new store and its configs in a folder."""
+    made = engine.settings(folder)
+    return made.model_copy(update={"configs": write_configs(folder / "configs"), "threads": 1})
+
+
 class Village:
-    """`settings` are of a store that is not created yet, with the configs of `write_configs`."""
+    """A store with the configs of `write_configs`; `new` ones are created."""
 
     def __init__(self, settings: Settings, *, new: bool = True) -> None:
         self.settings = settings
@@ -114,7 +121,6 @@ class Village:
             make_log_key(settings)
             self.use_model("by_file")
         self.identity = Identity(settings)
-        self._deliveries = 0
 
     def close(self) -> None:
         self.identity.close()
@@ -149,7 +155,6 @@ class Village:
         renumbered: Mapping[str, str] | None = None,
     ) -> LandingCounts:
         """One file; `renumbered` has personal IDs that the office cancelled, and what it gave instead."""
-        self._deliveries += 1
         rows = [attributes or {} for attributes in records.values()]
         count = len(rows)
         columns: dict[str, Any] = {
@@ -184,8 +189,8 @@ class Village:
             landed = LandedFile(registry, name, name, "declaration", date(2026, 1, 1))
             return land_file(store, landed, prepare([chunk], delivered_on=landed.delivered_on), actor="test")
 
-    def run(self, **options: Any) -> RunReport:
-        return run(self.settings, **{"force": True, **options})
+    def run(self, *, force: bool = False) -> RunReport:
+        return run(self.settings, force=force)
 
     # --- people --------------------------------------------------------------------------------------------------
 
