@@ -127,8 +127,12 @@ class Village:
 
     # --- registries and runs -------------------------------------------------------------------------------------
 
+    def retrain(self, name: str) -> RunReport:
+        """As `run(retrain=True)`, had it found this model."""
+        self.use_model(name)
+        return self.run(force=True)
+
     def use_model(self, name: str) -> None:
-        """As if a new model had been trained."""
         declared = load_model(self.settings.person_model_file)
         told, silent = ("file_no", "student_code") if name == "by_file" else ("student_code", "file_no")
         trained = TrainedModel(

@@ -108,8 +108,11 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(model=st.sampled_from(MODELS))
     def another_model(self, model):
-        self.village.use_model(model)
-        self.run()
+        together = self.said_to_be_one()
+        self.village.retrain(model)
+        self.waiting = False
+        self.look()
+        assert together <= self.said_to_be_one(), "a new model took apart what a person had joined"
 
     # --- people --------------------------------------------------------------------------------------------------
 
