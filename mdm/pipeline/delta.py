@@ -85,6 +85,8 @@ def concerned(
 
 def find_affected(work: Workspace, store: Bulk, delta: Delta) -> int:
     """Fills AFFECTED: the entities of changed records, and those whose members or numbers changed since the last run ended."""
+    if not work.has_table(CHANGED):  # the run was taken up again by another process
+        find_changed(work, store, delta)
     store.stage("delta_record", work.connection.sql(f"FROM {CHANGED}").to_arrow_table())
     rows = store.read(
         f"""
