@@ -121,7 +121,7 @@ class Rearrangement:
 
     def __init__(self, context: Context, work: UnitOfWork, done: Reconciled) -> None:
         self.context, self.work, self.done = context, work, done
-        self.gone: list[str] = []
+        self.changed: set[str] = set()
 
     def carry_out(self) -> None:
         result = self.done.result
@@ -137,8 +137,8 @@ class Rearrangement:
         result.formed_record, result.formed_group = result.formed_record[left], result.formed_group[left]
         for merge in result.merges:
             self._merge(merge)
-        # the golden step renews the others; these are no part of it any more
-        renew_golden(self.work, self.gone, self.context.golden_rules, stamp=self._stamp())
+        # in this transaction: the run may not live to its golden step
+        renew_golden(self.work, sorted(self.changed), self.context.golden_rules, stamp=self._stamp())
 
     def _move(self, move: Move) -> None:
         """Records leave an entity for another one."""
@@ -158,6 +158,7 @@ class Rearrangement:
         self.work.append(
             [(EventKind.RECORDS_LINKED, target, {"records": list(move.records)})], stamp=self._stamp()
         )
+        self.changed.add(target)
         self.done.moved += len(move.records)
 
     def _form(self, records: list[int], moving: Mapping[int, Move]) -> None:
@@ -174,6 +175,7 @@ class Rearrangement:
         (entity,) = self.context.source.mint(1)
         formed = (EventKind.ENTITY_FORMED, entity, {"kind": PERSON, "records": forming})
         self.work.append([formed], stamp=self._stamp())
+        self.changed.add(entity)
         self.done.moved += len(leaving)
         self.done.formed += 1
 
@@ -181,8 +183,8 @@ class Rearrangement:
         events: list[Event] = [(EventKind.RECORDS_DETACHED, source, {"records": records})]
         if self.work.state.members[source] == set(records):
             events.append((EventKind.ENTITY_RETIRED, source, {}))
-            self.gone.append(source)
         self.work.append(events, stamp=self._stamp())
+        self.changed.add(source)
 
     def _merge(self, merge: ProposedMerge) -> None:
         names = self.work.ids([merge.survivor, merge.merged])
@@ -199,7 +201,7 @@ class Rearrangement:
             self.done.refused.append(Question("merge.refused", subject, detail))
             return
         self.work.append(planned.events, stamp=self._stamp())
-        self.gone.append(merged)
+        self.changed |= {survivor, merged}
         self.done.merged += 1
 
     def _stamp(self) -> Stamp:
