@@ -289,4 +289,8 @@ def _fingerprint(store: Bulk, declared: str) -> str:
     decided = [
         store.scalar(f"SELECT MAX({column}) FROM decision") for column in ("from_event", "until_event")
     ]
-    return _sha256(canonical_json([last_batch, decided, declared]))
+    # by hand: what a run itself changes is no news to the next one
+    numbered = store.scalar(
+        f"SELECT MAX(seq) FROM event WHERE kind = '{EventKind.NUMBER_CHANGED}' AND run IS NULL"
+    )
+    return _sha256(canonical_json([last_batch, decided, numbered, declared]))
