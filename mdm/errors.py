@@ -54,6 +54,12 @@ class StoreError(MdmError):
     exit_code = 5
 
 
+class StoreBusyError(StoreError):
+    """Somebody else writes to the store at the same time; trying again helps."""
+
+    code = "store.busy"
+
+
 class IdentityError(MdmError):
     """A change that the rules of identity refuse."""
 

@@ -20,7 +20,7 @@ def default_configs() -> Path:
 
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="MDM_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="MDM_", env_ignore_empty=True, extra="ignore", frozen=True)
 
     store: str = Field("sqlite:///mdm.db", description="Store URL: sqlite:///FILE or postgresql://...")
     configs: Path = Field(
@@ -32,6 +32,9 @@ class Settings(BaseSettings):
     )
     log_signing_key_file: Path | None = Field(
         None, description="File that holds the secret key by which checkpoints of the event log are signed"
+    )
+    openlineage_file: Path | None = Field(
+        None, description="File to which `mdm run` appends its OpenLineage events, one JSON object a line"
     )
     memory_limit: str = Field("4GB", description="Memory that DuckDB may use before it spills to disk")
     threads: int = Field(0, ge=0, description="Threads for batch work; 0 means all cores")

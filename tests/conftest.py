@@ -1,12 +1,13 @@
 """Every test that asks for `engine`, or for a store made with it, runs on SQLite and on PostgreSQL."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.engines import ENGINES, SQLITE, Engine
-from tests.postgresql import PostgresqlMissing, Server, SessionFolder
+from tests.postgresql import PostgresqlMissingError, Server, SessionFolder
 
 _FOLDER = pytest.StashKey[SessionFolder]()
 _SERVER = pytest.StashKey[Server]()
@@ -37,14 +38,17 @@ def shared_folder(pytestconfig, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgresql(pytestconfig) -> Server:
+def postgresql(pytestconfig) -> Iterator[Server]:
+    """The session's server; its client programs come first in PATH."""
     given = getattr(pytestconfig, "workerinput", None)
     try:
         server = Server(Path(given[_GIVEN]) if given else pytestconfig.stash[_FOLDER].path)
-    except PostgresqlMissing as error:
+    except PostgresqlMissingError as error:
         pytest.fail(str(error), pytrace=False)
     pytestconfig.stash[_SERVER] = server
-    return server
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", str(server.programs), prepend=os.pathsep)
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -46,7 +46,7 @@ class Engine:
             return Settings(store=str(folder / source.name))
         assert settings.work is not None
         shutil.copytree(settings.work, folder / settings.work.name)
-        return self._on(self.server.new_database(folder, like=_database(settings)), folder)
+        return self._on(self.server.new_database(folder, like=database_name(settings)), folder)
 
     def _on(self, database: str, folder: Path) -> Settings:
         assert self.server is not None
@@ -72,7 +72,7 @@ def change(settings: Settings, sql: str, *values: object) -> int:
         engine.dispose()
 
 
-def _database(settings: Settings) -> str:
+def database_name(settings: Settings) -> str:
     name = make_url(settings.store).database
     assert name
     return name

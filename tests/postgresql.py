@@ -52,7 +52,7 @@ exec 3<&0
 """
 
 
-class PostgresqlMissing(Exception):
+class PostgresqlMissingError(Exception):
     pass
 
 
@@ -79,6 +79,7 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.programs = programs()
         self._databases: dict[str, Path] = {}
         with locked(folder / "lock"):
             if not (folder / "started").exists():
@@ -118,7 +119,7 @@ def programs() -> Path:
     for folder in folders:
         if all((folder / program).exists() for program in _PROGRAMS):
             return folder
-    raise PostgresqlMissing(_MISSING)
+    raise PostgresqlMissingError(_MISSING)
 
 
 def _version(folder: Path) -> int:
@@ -135,7 +136,13 @@ def _start(folder: Path) -> None:
     data = folder / "data"
     shutil.rmtree(data, ignore_errors=True)
     settled = ["--no-sync", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"]
-    _run(folder, user, source / "initdb", f"--pgdata={data}", *settled)
+    # texts in the order of a language, where the server knows one: nothing may depend on a database's order
+    vietnamese = ["--locale-provider=icu", "--icu-locale=vi"]
+    try:
+        _run(folder, user, source / "initdb", f"--pgdata={data}", *settled, *vietnamese)
+    except RuntimeError:
+        shutil.rmtree(data, ignore_errors=True)
+        _run(folder, user, source / "initdb", f"--pgdata={data}", *settled)
     with (data / "postgresql.conf").open("a") as file:
         file.write(_CONFIGURATION.format(folder=folder, port=_PORT))
     (data / "pg_hba.conf").write_text(_ACCESS)
@@ -170,8 +177,12 @@ def _watch(folder: Path, user: str | None, source: Path) -> None:
     try:
         subprocess.run(
             ["/bin/sh", "-c", _WATCHER, "watcher", str(folder), str(source)],
-            check=True, stdin=alive, cwd="/", start_new_session=True, **_as(user),
-        )  # fmt: skip
+            check=True,
+            stdin=alive,
+            cwd="/",
+            start_new_session=True,
+            **_as(user),
+        )
     finally:
         os.close(alive)
     (folder / "watched").touch()
@@ -181,8 +192,14 @@ def _run(folder: Path, user: str | None, *command: Path | str) -> None:
     # a file and no pipe: the server would keep a pipe open
     with (folder / "said").open("wb") as said:
         done = subprocess.run(
-            [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=said, stderr=said, cwd="/", **_as(user)
-        )  # fmt: skip
+            [str(part) for part in command],
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            cwd="/",
+            **_as(user),
+        )
     if done.returncode:
         texts = [
             path.read_text(errors="replace") for name in ("said", "log") if (path := folder / name).exists()

@@ -13,6 +13,7 @@ from mdm.cli import show
 from mdm.cli.backup import backup, restore
 from mdm.cli.entity import entity_commands
 from mdm.cli.log import log_commands
+from mdm.cli.openlineage import openlineage
 from mdm.cli.quarantine import quarantine_commands
 from mdm.cli.registry import registry_commands
 from mdm.cli.terminal import (
@@ -46,6 +47,7 @@ app.add_typer(log_commands, name="log")
 app.command()(backup)
 app.command()(restore)
 app.add_typer(entity_commands, name="entity")
+app.command()(openlineage)
 
 PeopleOption = Annotated[
     int, typer.Option("--people", min=1, help="People alive at the end of the simulation.")

@@ -116,7 +116,12 @@ def _merge(state: State, command: Merge, facts: Facts) -> Plan:
         "records": sorted(state.members[merged.id]),
     }
     if facts.seeds is not None and {survivor.id, merged.id} <= facts.seeds.keys():
-        data["must_link"] = list(ordered(facts.seeds[survivor.id], facts.seeds[merged.id]))
+        tie = ordered(facts.seeds[survivor.id], facts.seeds[merged.id])
+        if tie not in state.decisions:
+            _refuse_broken(
+                state, Decisions([*state.decisions.values(), Decision(DecisionKind.MUST_LINK, *tie)])
+            )
+            data["must_link"] = list(tie)
     if facts.approved_by is not None:
         data["approved_by"] = facts.approved_by
     return Plan([(EventKind.ENTITY_MERGED, survivor.id, data)], [survivor.id, merged.id])

@@ -7,6 +7,7 @@ an SSN, or join two such entities, is a question for a steward and changes nothi
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     Ids = NDArray[np.int64]
 
 NO_ENTITY = -1
+_LONGEST_LIST = 1000
+"""Letters of a subject's list of records: subjects are indexed, and a row of PostgreSQL's index has at most 2,700 bytes."""
 
 
 @dataclass(frozen=True)
@@ -210,5 +213,8 @@ def _form_ownerless(
 
 def _question(reason: str, entities: list[int], records: Iterable[int]) -> Question:
     named = sorted(records)
-    subject = f"{reason}:{','.join(map(str, sorted(entities)))}:{','.join(map(str, named))}"
+    listed = ",".join(map(str, named))
+    if len(listed) > _LONGEST_LIST:
+        listed = "sha256." + hashlib.sha256(listed.encode()).hexdigest()
+    subject = f"{reason}:{','.join(map(str, sorted(entities)))}:{listed}"
     return Question(reason=reason, subject=subject, detail={"entities": entities, "records": named})

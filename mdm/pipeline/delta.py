@@ -84,12 +84,15 @@ def concerned(
 
 
 def find_affected(work: Workspace, store: Bulk, delta: Delta) -> int:
-    """Fills AFFECTED: the entities of changed records, and those whose members changed since the last run ended."""
+    """Fills AFFECTED: the entities of changed records, and those whose members or numbers changed since the last run ended."""
+    if not work.has_table(CHANGED):  # another process found them, before this one took the run up again
+        find_changed(work, store, delta)
     store.stage("delta_record", work.connection.sql(f"FROM {CHANGED}").to_arrow_table())
     rows = store.read(
         f"""
         SELECT m.entity_key FROM membership AS m JOIN delta_record AS d ON d.record_id = m.record_id WHERE m.until_event IS NULL
         UNION SELECT entity_key FROM membership WHERE from_event > {delta.finished} OR until_event > {delta.finished}
+        UNION SELECT entity_key FROM ssn WHERE changed_event > {delta.finished} AND entity_key IS NOT NULL
         """,
         _ENTITY,
     )

@@ -41,7 +41,7 @@ def golden_step(context: Context, store: Bulk) -> StepResult:
     )
     trust = [
         {"registry": code, "attribute": attribute, "trust": value}
-        for (code, attribute), value in context.trust.items()
+        for (code, attribute), value in context.golden_rules.trust.declared.items()
     ]
     connection.register("trust", pa.Table.from_pylist(trust))
     survive_all(
@@ -110,7 +110,7 @@ def _write_changes(context: Context, store: Bulk, as_of: date, affected: str | N
     changed = int(tallies["begun"]["count"])
     if changed == 0 and tallies["ended"]["count"] == 0:
         return 0, total
-    data = {**tallies, "as_of": as_of.isoformat(), "kind": PERSON, "rules": context.golden_rules}
+    data = {**tallies, "as_of": as_of.isoformat(), "kind": PERSON, "rules": context.golden_rules.hash}
     seq = append_event(store, EventKind.GOLDEN_COMPUTED, data, stamp=context.stamp("golden records"))
     if tallies["ended"]["count"]:
         store.stage("ended_golden", connection.sql("SELECT golden_id FROM golden_ended").to_arrow_table())

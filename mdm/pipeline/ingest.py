@@ -176,7 +176,7 @@ class Ingest:
 
     def _land(self, landed: LandedFile, chunks: Iterator[PreparedChunk]) -> None:
         try:
-            with bulk(self.settings) as store:
+            with bulk(self.settings, writes=True) as store:
                 if already_landed(store, landed):  # the same file twice in one delivery
                     self.report.files.append(
                         IngestedFile(landed.registry, landed.file, LandingCounts(), already=True)

@@ -9,9 +9,11 @@ import pyarrow as pa
 
 from mdm.identity.events import EventKind, Events, json_numbers, json_strings
 from mdm.identity.numbers import NumberKind, NumberState, Reason
+from mdm.identity.reconcile import Question
 from mdm.pipeline.delta import AFFECTED, find_affected
 from mdm.pipeline.steps import PERSON, Context, StepResult
 from mdm.store.log import append_events
+from mdm.store.reviews import raise_reviews
 
 if TYPE_CHECKING:
     from mdm.store.engine import Bulk
@@ -51,17 +53,23 @@ def _load_people(context: Context, store: Bulk) -> None:
     numbers = store.read(
         "SELECT entity_key, number, kind, state FROM ssn WHERE state <> 'superseded'", _NUMBERS
     )
+    # a person may have said that the death was told in error
+    dead_before = store.read(
+        "SELECT DISTINCT number FROM ssn_past WHERE state = 'deceased'", pa.schema([("number", pa.string())])
+    )
     connection, records = context.workspace.connection, context.record_table()
     context.workspace.load_memberships()
     concerned = ""
     if context.delta is not None:
         find_affected(context.workspace, store, context.delta)
         concerned = f" SEMI JOIN {AFFECTED} USING (entity)"
-    for name, rows in (("people", people), ("goldens", goldens), ("numbers", numbers)):
+    given = {"people": people, "goldens": goldens, "numbers": numbers, "dead_before": dead_before}
+    for name, rows in given.items():
         connection.register(name, rows)
     connection.execute(
         f"""
-        CREATE OR REPLACE TABLE number_now AS SELECT * FROM numbers WHERE state <> 'cancelled';
+        CREATE OR REPLACE TABLE number_now AS
+        SELECT *, number IN (FROM dead_before) AS dead_before FROM numbers WHERE state <> 'cancelled';
         CREATE OR REPLACE TABLE anchored_person AS
         WITH member AS (
             SELECT entity AS entity_key, bool_or(list_contains({context.anchors!r}::VARCHAR[], registry)) AS anchored
@@ -70,13 +78,13 @@ def _load_people(context: Context, store: Bulk) -> None:
         SELECT p.entity_key, p.entity_id, m.anchored, g."values" ->> '$.death_date' AS died_on
         FROM people AS p JOIN member AS m USING (entity_key) LEFT JOIN goldens AS g USING (entity_key);
         CREATE OR REPLACE VIEW person_number AS
-        SELECT p.*, s.number AS ssn, s.state AS ssn_state, t.number AS temporary
+        SELECT p.*, s.number AS ssn, s.state AS ssn_state, s.dead_before, t.number AS temporary
         FROM anchored_person AS p
         LEFT JOIN (FROM number_now WHERE kind = 'ssn') AS s USING (entity_key)
         LEFT JOIN (FROM number_now WHERE kind = 'temporary') AS t USING (entity_key)
         """
     )
-    for name in ("people", "goldens", "numbers"):
+    for name in given:
         connection.unregister(name)
 
 
@@ -129,7 +137,9 @@ def _issue(context: Context, store: Bulk, kind: NumberKind) -> int:
     )
     store.append("ssn", rows)
     connection.register("issued", rows)
-    connection.execute("INSERT INTO number_now BY NAME SELECT entity_key, number, kind, state FROM issued")
+    connection.execute(
+        "INSERT INTO number_now BY NAME SELECT entity_key, number, kind, state, false AS dead_before FROM issued"
+    )
     connection.unregister("issued")
     return count
 
@@ -143,9 +153,17 @@ def _anchor(context: Context, store: Bulk) -> int:
 
 
 def _tell_deaths(context: Context, store: Bulk) -> int:
-    rows = context.workspace.connection.sql(
-        "SELECT entity_id, ssn AS number, CAST(NULL AS VARCHAR) AS heir FROM person_number"
-        " WHERE died_on IS NOT NULL AND ssn_state = 'active' ORDER BY entity_key"
+    """A death that a person has revoked is not told again; whether it was another one after all is a question."""
+    dead = "FROM person_number WHERE died_on IS NOT NULL AND ssn_state = 'active'"
+    connection = context.workspace.connection
+    again = connection.execute(f"SELECT entity_key {dead} AND dead_before ORDER BY entity_key").fetchall()
+    questions = [
+        Question("death.revoked_before", f"death.revoked_before:{key}", {"entities": [key]})
+        for (key,) in again
+    ]
+    raise_reviews(store, questions, stamp=context.stamp("questions of the numbers"))
+    rows = connection.sql(
+        f"SELECT entity_id, ssn AS number, CAST(NULL AS VARCHAR) AS heir {dead} AND NOT dead_before ORDER BY entity_key"
     ).to_arrow_table()
     return _change(context, store, rows, state=NumberState.DECEASED, reason=Reason.DEATH)
 

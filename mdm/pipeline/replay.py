@@ -72,7 +72,7 @@ def replay(settings: Settings, file: Path, *, actor: str = "operator") -> Replay
     repaired = _read(file)
     registries = load_registries(settings.registries_folder)
     accepted = 0
-    with bulk(settings) as store:
+    with bulk(settings, writes=True) as store:
         store.stage("repaired_row", pa.table({"quarantine_id": pa.array(list(repaired), pa.int64())}))
         waiting = store.read(
             "SELECT q.quarantine_id, q.registry, q.source, q.file, q.row_number, q.reason, q.detail, b.delivered_on FROM quarantine AS q"
@@ -97,7 +97,7 @@ def _file_of(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def dismiss(settings: Settings, quarantine_id: int, *, actor: str = "operator") -> None:
-    with bulk(settings) as store:
+    with bulk(settings, writes=True) as store:
         if store.scalar(f"SELECT status FROM quarantine WHERE quarantine_id = {quarantine_id}") != "open":
             raise InputError(
                 f"row {quarantine_id} is not open in the quarantine",

@@ -21,6 +21,7 @@ from mdm.identity.events import EventKind, Stamp, canonical_json
 from mdm.pipeline.delta import Delta
 from mdm.pipeline.golden_step import golden_step
 from mdm.pipeline.number_step import number_step
+from mdm.pipeline.openlineage import recorded
 from mdm.pipeline.progress import Progress, Silent, share_of
 from mdm.pipeline.reconcile_step import rearrange, reconcile_step
 from mdm.pipeline.steps import Context, StepResult, cluster_step, score_step, train_step
@@ -126,7 +127,7 @@ def run(
     model, policy = load_model(settings.person_model_file), load_policy(settings.person_policy_file)
     attributes = load_attributes(settings.attributes_file)
     registries = load_registries(settings.registries_folder, attributes=attributes)
-    with bulk(settings) as store:
+    with bulk(settings, writes=True) as store:
         declared = _declared(model, policy, registries)
         fingerprint = _fingerprint(store, declared)
         last = store.scalar(
@@ -142,7 +143,10 @@ def run(
         delta = None if force or retrain else _delta(store, last, declared, model)
         run_id, resumed = _begin(store, fingerprint, declared, source)
         done = {step.step: step for step in _finished_steps(store, run_id)}
-    with workspace(settings, run_id) as work:
+    with (
+        recorded(settings, run_id, registries=registries, source=source),
+        workspace(settings, run_id) as work,
+    ):
         context = Context(
             settings=settings,
             workspace=work,
@@ -159,7 +163,7 @@ def run(
             delta=delta,
         )
         steps = [done.get(name) or _perform(context, name, progress) for name in STEPS]
-    _finish(settings, run_id, source, steps, actor=actor)
+        _finish(settings, run_id, source, steps, actor=actor)
     checkpoint(settings, source=source)
     discard(settings, run_id)
     return RunReport(run_id=run_id, resumed=resumed, steps=steps)
@@ -233,7 +237,7 @@ def _finish(
 ) -> None:
     summary = canonical_json({step.step: step.detail for step in steps})
     at = source.now()
-    with bulk(settings) as store:
+    with bulk(settings, writes=True) as store:
         known = store.read(
             f"SELECT started_at, fingerprint, declared, upto FROM run WHERE run_id = '{run_id}'", _RUN
         ).to_pylist()[0]
@@ -285,4 +289,8 @@ def _fingerprint(store: Bulk, declared: str) -> str:
     decided = [
         store.scalar(f"SELECT MAX({column}) FROM decision") for column in ("from_event", "until_event")
     ]
-    return _sha256(canonical_json([last_batch, decided, declared]))
+    # by hand: what a run itself changes is no news to the next one
+    numbered = store.scalar(
+        f"SELECT MAX(seq) FROM event WHERE kind = '{EventKind.NUMBER_CHANGED}' AND run IS NULL"
+    )
+    return _sha256(canonical_json([last_batch, decided, numbered, declared]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from mdm.identity.reconcile import Question
 from mdm.pipeline.delta import CHANGED, Delta, concerned, find_changed
 from mdm.store.edges import write_edges
 from mdm.store.engine import bulk
-from mdm.store.golden import rules_hash
+from mdm.store.golden import GoldenRules
 from mdm.store.models import current_model, keep_model
 from mdm.store.reviews import raise_reviews
 
@@ -42,14 +43,16 @@ PERSON = "person"
 _PAIR_QUESTIONS_AT_MOST = 100_000
 
 
-@dataclass(frozen=True)
+@dataclass
 class Reconciled:
-    """What reconcile decided, after its moves and merges were carried out."""
+    """What reconcile decided, and what of it was carried out before the step: moves, the new entities that they form, merges."""
 
     result: Reconciliation
     records: int
-    merged: int
-    refused: list[Question]
+    moved: int = 0
+    formed: int = 0
+    merged: int = 0
+    refused: list[Question] = field(default_factory=list)
 
 
 @dataclass
@@ -78,18 +81,9 @@ class Context:
         """Registries whose people are anchored in the population."""
         return sorted(code for code, declared in self.registries.items() if declared.anchor)
 
-    @property
-    def trust(self) -> dict[tuple[str, str], float]:
-        """Registry and attribute to trust, as declared."""
-        return {
-            (code, attribute): value
-            for code, declared in self.registries.items()
-            for attribute, value in declared.trust.items()
-        }
-
-    @property
-    def golden_rules(self) -> str:
-        return rules_hash(self.policy.hash, self.trust)
+    @cached_property
+    def golden_rules(self) -> GoldenRules:
+        return GoldenRules.declared(self.policy, self.registries, self.attributes)
 
     def stamp(self, reason: str) -> Stamp:
         return Stamp(at=self.source.now(), actor=self.actor, reason=reason, run=self.run_id)

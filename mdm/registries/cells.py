@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 UNICODE = "utf-8"
 CODE_UNKNOWN = "code.unknown"
 MARK_AMBIGUOUS = "mark.ambiguous"
+# PostgreSQL's text cannot hold it; the row as received does, escaped
+NUL, REPLACED = "\0", "\ufffd"
 # What stands in a box that is not ticked.
 NOT_MARKED = pa.array(["0", "-", "false", "FALSE", "không", "Không", "KHÔNG", "k", "K", "N", "n"])
 
 
 class Cells:
-    """Text columns by name: NFC, without spaces around, null where nothing is written."""
+    """Text columns by name: NFC, without spaces around, NUL replaced by U+FFFD, null where nothing is written."""
 
     def __init__(self, table: pa.Table) -> None:
         self._table = table
@@ -54,6 +56,8 @@ def tidy(column: pa.Array) -> pa.Array:
     text = pc.utf8_trim_whitespace(column)
     if not pc.all(pc.string_is_ascii(text)).as_py():
         text = pc.utf8_normalize(text, form="NFC")
+    if pc.any(pc.match_substring(text, NUL)).as_py():
+        text = pc.replace_substring(text, NUL, REPLACED)
     return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from mdm.registries.mapping import MappedRecords, MappedRenumbering
 
 NOTHING = pa.scalar(None, pa.string())
+LONGEST_KEY = 256
+"""Letters. A row of PostgreSQL's index has no more than 2,700 bytes; nor is a longer text anybody's key."""
 
 
 def record_reasons(mapped: MappedRecords) -> tuple[pa.Array, pa.Array]:
@@ -26,6 +28,8 @@ def record_reasons(mapped: MappedRecords) -> tuple[pa.Array, pa.Array]:
     count = len(mapped.place)
     keys = pa.repeat(pa.scalar(", ".join(mapped.mapping.key)), count)
     tests.append((pc.is_null(mapped.local_id), "key.missing", keys))
+    too_long = pc.greater(pc.utf8_length(mapped.local_id), LONGEST_KEY)
+    tests.append((pc.fill_null(too_long, False), "key.too_long", keys))
     if mapped.mapping.operation is not None:
         column = pa.repeat(pa.scalar(mapped.mapping.operation.column), count)
         tests.append((pc.is_null(mapped.operation), "operation.unknown", column))

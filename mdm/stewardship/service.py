@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from golden_record.contribution import Trust
 from golden_record.policy import load_policy
 from mdm.errors import ApprovalNeededError, IdentityError
 from mdm.identity.changes import Plan, plan
@@ -80,18 +79,7 @@ class Identity:
         self.sealed = frozenset(
             code for code, declared in registries.items() if declared.sensitivity == "sealed"
         )
-        self.rules = GoldenRules(
-            policy=load_policy(settings.person_policy_file),
-            trust=Trust(
-                {
-                    (code, attribute): value
-                    for code, declared in registries.items()
-                    for attribute, value in declared.trust.items()
-                }
-            ),
-            attributes=frozenset(attributes.person),
-            aliases={n: a.alias for n, a in attributes.person.items() if a.alias is not None},
-        )
+        self.rules = GoldenRules.declared(load_policy(settings.person_policy_file), registries, attributes)
 
     def close(self) -> None:
         self.engine.dispose()

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import adbc_driver_manager
-import adbc_driver_postgresql.dbapi
+import adbc_driver_manager.dbapi
+import adbc_driver_postgresql
 import adbc_driver_sqlite.dbapi
+import psycopg
 import pyarrow as pa
 from sqlalchemy import NullPool, create_engine, event
 
-from mdm.errors import StoreError
+from mdm.store.faults import faults_told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +33,12 @@ if TYPE_CHECKING:
 _SQLITE_CACHE_KIB = 200_000
 WRITES = "mdm_writes"
 """Execution option of a connection that will write: SQLite then takes its write lock at once, so what was read stays true."""
+TAKE_TURN = "UPDATE meta SET value = value WHERE name = 'store_id'"
+"""On PostgreSQL the row that every writer locks first: one writes after the other, as SQLite's write lock has it. A
+transaction that reads the store as of one moment is refused here if another has written since (SQLSTATE 40001)."""
+PATIENCE = "SET LOCAL lock_timeout = '30s'"
+SETTINGS = "mdm_settings"
+"""Execution option of an engine: the settings it was made of."""
 
 
 class _Guard:
@@ -60,24 +68,29 @@ _guard = _Guard()
 def make_engine(settings: Settings) -> Engine:
     if settings.is_sqlite:
         engine = create_engine(
-            f"sqlite:///{settings.store_file}", connect_args={"timeout": 30}, poolclass=NullPool
+            f"sqlite:///{settings.store_file}",
+            connect_args={"timeout": 30},
+            poolclass=NullPool,
+            hide_parameters=True,
+            execution_options={SETTINGS: settings},
         )
         path = settings.store_file.absolute()
 
         @event.listens_for(engine, "connect")
-        def _opens(*_: Any) -> None:
+        def _opens(connection: sqlite3.Connection, _: Any) -> None:
             _guard.opens(path, "sqlalchemy")
+            try:
+                connection.isolation_level = None  # transactions begin below, not where the driver thinks
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=NORMAL")
+                connection.execute("PRAGMA busy_timeout=30000")
+            except BaseException:
+                _guard.closes(path)
+                raise
 
         @event.listens_for(engine, "close")
         def _closes(*_: Any) -> None:
             _guard.closes(path)
-
-        @event.listens_for(engine, "connect")
-        def _pragmas(connection: sqlite3.Connection, _: Any) -> None:
-            connection.isolation_level = None  # transactions begin below, not where the driver thinks
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
-            connection.execute("PRAGMA busy_timeout=30000")
 
         @event.listens_for(engine, "begin")
         def _begin(connection: Connection) -> None:
@@ -85,8 +98,13 @@ def make_engine(settings: Settings) -> Engine:
             connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
         return engine
+    # the address is read by PostgreSQL's own library, as the other driver reads it
     return create_engine(
-        settings.store.replace("postgresql://", "postgresql+psycopg://", 1), pool_pre_ping=True
+        "postgresql+psycopg://",
+        creator=lambda: psycopg.connect(settings.store),
+        pool_pre_ping=True,
+        hide_parameters=True,
+        execution_options={SETTINGS: settings},
     )
 
 
@@ -121,22 +139,44 @@ class Bulk:
     def __init__(self, connection: Any, *, sqlite: bool) -> None:
         self._connection = connection
         self.sqlite = sqlite
+        self._has_turn = False
 
     def append(self, table: str, rows: pa.Table) -> int:
         """Adds rows by column name; columns that are absent become null."""
         if rows.num_rows == 0:
             return 0
+        self.take_turn()
         with self._connection.cursor() as cursor:
             cursor.adbc_ingest(table, _plain(rows), mode="append")
         return int(rows.num_rows)
 
     def stage(self, name: str, rows: pa.Table) -> None:
         """Puts rows into a temporary table of this connection, for a join or an update from it."""
-        self.execute(f"DROP TABLE IF EXISTS {name}")
+        self._execute(f"DROP TABLE IF EXISTS {name}")
         with self._connection.cursor() as cursor:
             cursor.adbc_ingest(name, _plain(rows), mode="create", temporary=True)
 
     def execute(self, sql: str) -> None:
+        self.take_turn()
+        self._execute(sql)
+
+    def take_turn(self) -> None:
+        """Waits until no other transaction writes to the store; the first write does it by itself."""
+        if not self._has_turn:
+            self._has_turn = True
+            if not self.sqlite:
+                self._execute(PATIENCE)
+            self._execute(TAKE_TURN)
+
+    def pin(self) -> None:
+        """From here on all that is read is the store as it is now."""
+        if self.sqlite:
+            self.scalar("SELECT COUNT(*) FROM sqlite_master")
+        else:
+            self._execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            self.scalar("SELECT 1")
+
+    def _execute(self, sql: str) -> None:
         with self._connection.cursor() as cursor:
             cursor.execute(sql)
 
@@ -163,57 +203,86 @@ class Bulk:
 
 
 @contextmanager
-def bulk(settings: Settings) -> Iterator[Bulk]:
-    """Opens a transaction for columns of rows; commits at the end, rolls back on any error."""
-    try:
+def bulk(settings: Settings, *, writes: bool = False) -> Iterator[Bulk]:
+    """Opens a transaction for columns of rows; commits at the end, rolls back on any error.
+
+    It reads the store as it was when it was opened, and is refused when it comes to write after another has written
+    since. One that is opened with `writes` waits for its turn before it reads anything.
+
+    Raises:
+        StoreBusyError: another has written since, or has not ended within 30 seconds.
+        StoreError: what the reader can do something about: no server, a refused login, no room.
+    """
+    with faults_told(settings):
         connection = _connect(settings)
-    except adbc_driver_manager.Error as error:
-        raise _unreachable(settings, error) from error
-    try:
         try:
-            yield Bulk(connection, sqlite=settings.is_sqlite)
+            store = Bulk(connection, sqlite=settings.is_sqlite)
+            if writes:
+                store.take_turn()
+            else:
+                store.pin()
+            yield store
             connection.adbc_connection.commit()
         except BaseException:
-            connection.adbc_connection.rollback()
+            with suppress(adbc_driver_manager.Error):  # a connection that broke has rolled back already
+                connection.adbc_connection.rollback()
             raise
-    finally:
-        connection.close()
-        if settings.is_sqlite:
-            _guard.closes(settings.store_file.absolute())
+        finally:
+            connection.close()
+            if settings.is_sqlite:
+                _guard.closes(settings.store_file.absolute())
+
+
+class _Kept:
+    """Stands for a database that is not closed with a connection to it."""
+
+    def close(self) -> None:
+        pass
+
+
+@lru_cache(maxsize=1)
+def _postgresql(address: str) -> Any:
+    """The driver's database. Opening it reads all types of the server, which takes ten times as long as connecting."""
+    return adbc_driver_postgresql.connect(address)
 
 
 def _connect(settings: Settings) -> Any:
     if not settings.is_sqlite:
-        return adbc_driver_postgresql.dbapi.connect(settings.store)
+        kept: Any = _Kept()
+        opened = adbc_driver_manager.AdbcConnection(_postgresql(settings.store))
+        return adbc_driver_manager.dbapi.Connection(kept, opened)
     path = settings.store_file.absolute()
     _guard.opens(path, "adbc")
+    connection = None
     try:
         connection = adbc_driver_sqlite.dbapi.connect(str(path), autocommit=True)
+        with connection.cursor() as cursor:  # pragmas, before a transaction begins
+            cursor.execute("PRAGMA busy_timeout=30000")
+            cursor.execute("PRAGMA journal_mode=WAL")
+            cursor.execute("PRAGMA synchronous=NORMAL")
+            cursor.execute(f"PRAGMA cache_size=-{_SQLITE_CACHE_KIB}")
+        connection.adbc_connection.set_autocommit(False)
     except BaseException:
+        if connection is not None:
+            connection.close()
         _guard.closes(path)
         raise
-    with connection.cursor() as cursor:  # pragmas, before a transaction begins
-        cursor.execute("PRAGMA busy_timeout=30000")
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=NORMAL")
-        cursor.execute(f"PRAGMA cache_size=-{_SQLITE_CACHE_KIB}")
-    connection.adbc_connection.set_autocommit(False)
     return connection
 
 
 def _plain(rows: pa.Table) -> pa.Table:
-    """Dictionary columns are decoded: the drivers take plain ones."""
-    columns = [
-        column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-        for column in rows.columns
-    ]
-    return pa.table(dict(zip(rows.column_names, columns, strict=True)))
-
-
-def _unreachable(settings: Settings, error: Exception) -> StoreError:
-    where = str(settings.store_file) if settings.is_sqlite else "PostgreSQL"
-    return StoreError(
-        f"The store cannot be opened ({type(error).__name__}).",
-        where=where,
-        hint="Check --store or MDM_STORE; `mdm init` creates a store.",
+    """Dictionaries are decoded, and numbers as wide as the store's: PostgreSQL's driver sends a value as wide as it is."""
+    return pa.table(
+        {
+            name: column.cast(_wide(column.type))
+            for name, column in zip(rows.column_names, rows.columns, strict=True)
+        }
     )
+
+
+def _wide(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_dictionary(kind):
+        return _wide(kind.value_type)
+    if pa.types.is_integer(kind):
+        return pa.int64()
+    return pa.float64() if pa.types.is_floating(kind) else kind

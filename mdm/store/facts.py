@@ -47,6 +47,8 @@ def load_for(
         case Merge():
             sides = [command.left, command.right]
             work.load(sides)
+            if by_hand:
+                _load_decided(work)
             verified = _verified(work, sides, anchors=anchors)
             return Facts(
                 verified=verified,

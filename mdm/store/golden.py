@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from golden_record.policy import Policy
     from golden_record.provenance import Golden
     from mdm.identity.events import Stamp
+    from mdm.registries.attributes import Attributes
+    from mdm.registries.declaration import RegistryDeclaration
     from mdm.store.unit_of_work import UnitOfWork
 
 GOLDEN_TALLY = ("golden_id", "entity_key", "hash", "policy", "as_of")
@@ -44,15 +46,24 @@ class GoldenRules:
     aliases: Mapping[str, str]
     """Attribute to the number scheme under which its values find a person."""
 
+    @classmethod
+    def declared(
+        cls, policy: Policy, registries: Mapping[str, RegistryDeclaration], attributes: Attributes
+    ) -> GoldenRules:
+        """Those of people."""
+        trust = {
+            (code, attribute): value
+            for code, registry in registries.items()
+            for attribute, value in registry.trust.items()
+        }
+        schemes = {name: a.alias for name, a in attributes.person.items() if a.alias is not None}
+        return cls(policy, Trust(trust), frozenset(attributes.person), schemes)
+
     @property
     def hash(self) -> str:
-        return rules_hash(self.policy.hash, self.trust.declared)
-
-
-def rules_hash(policy: str, trust: Mapping[tuple[str, str], float]) -> str:
-    """Over everything declared that decides golden records."""
-    told = [policy, sorted([registry, attribute, value] for (registry, attribute), value in trust.items())]
-    return hashlib.sha256(canonical_json(told).encode()).hexdigest()
+        """Over everything declared that decides golden records."""
+        trust = sorted([*key, value] for key, value in self.trust.declared.items())
+        return hashlib.sha256(canonical_json([self.policy.hash, trust]).encode()).hexdigest()
 
 
 def contributions_of(work: UnitOfWork, entity: str, rules: GoldenRules) -> list[Contribution]:

@@ -13,14 +13,9 @@ if TYPE_CHECKING:
 
     from mdm.store.engine import Bulk
 
-LOG_LOCK = 0x6D646D
-"""PostgreSQL's advisory lock of everyone who appends to the log; on SQLite its write lock serves."""
-
 
 def append_events(bulk: Bulk, events: Events, *, stamp: Stamp) -> int:
     """Appends events in this transaction and returns the sequence number of the first."""
-    if not bulk.sqlite:
-        bulk.scalar(f"SELECT pg_advisory_xact_lock({LOG_LOCK})")
     first = bulk.next_id("event", "seq")
     bulk.append("event", seal(events, first_seq=first, stamp=stamp))
     return first

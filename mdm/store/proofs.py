@@ -63,9 +63,7 @@ def checkpoint(settings: Settings, *, source: Source | None = None) -> SignedChe
         VerificationError: a gap, a damaged leaf or node, or a past that is not the one signed before: a log never signs two
             checkpoints that contradict each other.
     """
-    with bulk(settings) as store:
-        # of two that sign at once the second waits here, and then finds nothing to do
-        store.execute("UPDATE meta SET value = value WHERE name = 'store_id'")
+    with bulk(settings, writes=True) as store:  # of two that sign at once the second finds nothing to do
         last = latest_checkpoint(store)
         old, new = last.size if last else 0, int(store.scalar("SELECT COALESCE(MAX(seq), 0) FROM event"))
         if new == old:

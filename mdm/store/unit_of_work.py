@@ -1,6 +1,6 @@
 """Single changes of identity in one transaction: state in, events and what follows from them out.
 
-Writers are serialised: on SQLite by its write lock, on PostgreSQL by an advisory lock on the log. So what a command read
+Writers are serialised: on SQLite by its write lock, on PostgreSQL by the lock of one row. So what a command read
 is still true when its events are written, event numbers have no gaps, and no two commands can wait for each other.
 """
 
@@ -16,8 +16,8 @@ from mdm.errors import IdentityError
 from mdm.identity.decisions import Decision, DecisionKind
 from mdm.identity.events import EventKind, seal_one
 from mdm.identity.state import Entity, Number, State
-from mdm.store.engine import WRITES
-from mdm.store.log import LOG_LOCK
+from mdm.store.engine import PATIENCE, SETTINGS, TAKE_TURN, WRITES
+from mdm.store.faults import faults_told
 from mdm.store.tables import (
     decision,
     entity,
@@ -41,13 +41,15 @@ if TYPE_CHECKING:
 
 @contextmanager
 def unit_of_work(engine: Engine) -> Iterator[UnitOfWork]:
-    """Commits at the end, rolls back on any error."""
+    """Commits at the end, rolls back on any error; StoreError and StoreBusyError as in `bulk`."""
     with (
+        faults_told(engine.get_execution_options()[SETTINGS]),
         engine.connect().execution_options(**{WRITES: True}) as connection,
         connection.begin() as transaction,
     ):
         if engine.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOG_LOCK})
+            connection.execute(text(PATIENCE))
+            connection.execute(text(TAKE_TURN))
         work = UnitOfWork(connection)
         yield work
         if work.forgotten:

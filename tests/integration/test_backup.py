@@ -30,31 +30,9 @@ from mdm.store.backup.postgresql import failure, target_of
 from mdm.store.engine import make_engine
 from mdm.store.keys import make_key, make_log_key
 from mdm.store.schema import create
-from tests.integration.job import copied
+from tests.engines import environment
 
 RUNNER = CliRunner()
-
-
-class Sqlite:
-    """One engine of the store: an empty store in a folder, a copy of a store in another folder."""
-
-    name = "sqlite"
-
-    def settings(self, folder):
-        return Settings(store=str(folder / "mdm.db"))
-
-    def copy(self, settings, folder):
-        return copied(settings, folder)
-
-
-def environment(settings):
-    given = {"MDM_STORE": settings.store}
-    return given if settings.work is None else {**given, "MDM_WORK": str(settings.work)}
-
-
-@pytest.fixture(scope="session")
-def engine():
-    return Sqlite()
 
 
 @pytest.fixture(scope="session")

@@ -44,6 +44,9 @@ def test_help_names_every_command():
         "verify",
         "quarantine",
         "entity",
+        "backup",
+        "restore",
+        "openlineage",
         "log",
     ):
         assert command in text
@@ -309,5 +312,5 @@ def test_mistakes_end_with_their_own_status_and_what_to_do(arguments, status, sa
 )
 def test_what_was_changed_behind_its_back_is_found(store, sql, found):
     assert change(store, sql) >= 1
-    result = mdm("verify", "--store", store.store, status=7)
+    result = mdm("verify", status=7, **environment(store))
     assert f"{found}:" in result.output.split("Error")[-1]

@@ -8,7 +8,7 @@ from mdm.pipeline.ingest import Ingest
 from mdm.pipeline.run import run
 from mdm.pipeline.verify import verify
 from mdm.stewardship.service import Identity
-from tests.integration.job import copied, rows
+from tests.integration.job import rows
 
 TEXT = pa.string()
 RECORD = "r.registry || '/' || r.kind || '/' || r.local_id"
@@ -58,11 +58,11 @@ def scored(report):
 
 
 @pytest.fixture
-def twice(finished, tmp_path):
+def twice(engine, finished, tmp_path):
     """The same store two times."""
     for name in ("delta", "full"):
         (tmp_path / name).mkdir()
-    return copied(finished, tmp_path / "delta"), copied(finished, tmp_path / "full")
+    return engine.copy(finished, tmp_path / "delta"), engine.copy(finished, tmp_path / "full")
 
 
 def test_a_second_delivery(twice, country):

@@ -1,6 +1,10 @@
 """The whole job: from files to golden records with numbers, again and again."""
 
+import json
+import os
 import shutil
+import subprocess
+import sys
 
 import pyarrow as pa
 import pytest
@@ -11,7 +15,8 @@ from mdm.pipeline.ingest import Ingest
 from mdm.pipeline.run import STEPS, run
 from mdm.pipeline.verify import verify
 from mdm.registries.declaration import load_registries
-from tests.integration.job import finished_job, new_store, rows, scalar
+from tests.engines import environment
+from tests.integration.job import new_store, rows, scalar
 
 EVENTS = "SELECT COUNT(*) FROM event"
 
@@ -72,8 +77,9 @@ def test_the_truth_was_not_needed_and_says_the_job_is_good(finished, country):
     assert result.pairs.recall >= 0.95
 
 
-def test_rows_that_must_be_rejected_are_and_no_others(engine, tmp_path, country):
-    settings = finished_job(engine, tmp_path, country, deliveries=("delivery-1", "delivery-2"))
+def test_rows_that_must_be_rejected_are_and_no_others(engine, finished, tmp_path, country):
+    settings = engine.copy(finished, tmp_path)
+    Ingest(settings).folder(country.files / "delivery-2")
     result = evaluate(settings, country.truth, anchor="population")
     assert result.rejects_expected > 0
     assert (result.rejects_found, result.rejects_unexpected) == (result.rejects_expected, 0)
@@ -133,6 +139,20 @@ def test_a_later_delivery_keeps_every_entity_and_number(engine, finished, tmp_pa
     later = {row["b"]: row["a"] for row in rows(settings, "SELECT entity_id, number FROM ssn JOIN entity ON entity.entity_key = ssn.entity_key WHERE ssn.kind = 'ssn'", pa.schema([("a", pa.string()), ("b", pa.string())]))}  # fmt: skip
     assert numbers <= set(later)
     assert {number: later[number] for number in numbers} == homes
+
+
+def test_two_that_ingest_at_once_land_every_file_once(engine, tmp_path, country):
+    settings = new_store(engine, tmp_path)
+    command = [sys.executable, "-m", "mdm.cli", "ingest", str(country.files / "delivery-1"), "--json"]
+    at = {**os.environ, **environment(settings)}
+    both = [subprocess.Popen(command, env=at, stdout=subprocess.PIPE) for _ in range(2)]
+    told = [json.loads(process.communicate()[0]) for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert [report["failed"] for report in told] == [[], []]
+    assert scalar(settings, "SELECT COUNT(*) FROM batch") == scalar(
+        settings, "SELECT COUNT(DISTINCT sha256) FROM batch"
+    )
+    assert [check.name for check in verify(settings) if check.wrong] == []
 
 
 def test_received_is_accepted_plus_quarantined_in_every_batch(finished):

@@ -1,17 +1,23 @@
 """One value changed anywhere in the store, and `verify` finds it."""
 
 import random
-import sqlite3
-from contextlib import closing
 
 import pyarrow as pa
 import pytest
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
 
 from mdm.identity.commands import Decide, Merge, Split, Unmerge
+from mdm.pipeline.ingest import Ingest
+from mdm.pipeline.run import run
 from mdm.pipeline.verify import CHECKS, verify
+from mdm.settings import Settings
 from mdm.stewardship.service import Identity
+from mdm.store.engine import make_engine
 from mdm.store.tables import metadata
-from tests.integration.job import copied, finished_job, rows
+from tests.engines import change
+from tests.integration.job import rows
+from tests.sharing import once
 
 COLUMNS = [(table.name, column.name) for table in metadata.sorted_tables for column in table.columns]
 SOME = sorted(random.Random(5).sample(COLUMNS, 12))
@@ -19,11 +25,23 @@ PEOPLE = pa.schema([("entity", pa.string()), ("kind", pa.string()), ("records", 
 
 
 @pytest.fixture(scope="session")
-def lived_in(tmp_path_factory, country):
+def lived_in(tmp_path_factory, shared_folder, country, engine, finished):
     """A store in which every table but a few has rows: two deliveries, and stewards at work."""
-    settings = finished_job(
-        tmp_path_factory.mktemp("lived-in"), country, deliveries=("delivery-1", "delivery-2")
-    )
+
+    def make(folder):
+        made = engine.copy(finished, folder)
+        Ingest(made).folder(country.files / "delivery-2")
+        run(made)
+        work_on(made)
+        (folder / "store").write_text(made.model_dump_json())
+
+    folder = once(shared_folder / f"lived-in-{engine.name}", make)
+    made = Settings.model_validate_json((folder / "store").read_text())
+    return engine.copy(made, tmp_path_factory.mktemp("lived-in"))
+
+
+def work_on(settings):
+    """What stewards do."""
     people = rows(
         settings,
         "SELECT e.entity_id AS entity, MIN(s.kind) AS kind, COUNT(DISTINCT m.record_id) AS records FROM entity AS e"
@@ -46,7 +64,6 @@ def lived_in(tmp_path_factory, country):
     )
     identity.carry_out(Decide(decision="cannot_link", left=left, right=right), **steward)
     identity.close()
-    return settings
 
 
 def test_a_store_that_is_well_is_said_to_be(lived_in):
@@ -64,60 +81,70 @@ def changed(value):
 
 def change_one(settings, table, column):
     """Changes the value in one row, if any row has one; returns whether."""
-    with closing(sqlite3.connect(settings.store_file)) as connection, connection:
-        row = connection.execute(
-            f'SELECT rowid, "{column}" FROM "{table}" WHERE "{column}" IS NOT NULL ORDER BY rowid DESC LIMIT 1'
-        ).fetchone()
+    declared = metadata.tables[table]
+    key, target = list(declared.primary_key), declared.columns[column]
+    engine = make_engine(settings)
+    try:
+        with engine.connect() as connection:
+            last = select(*key, target.label("value")).where(target.is_not(None))
+            row = connection.execute(last.order_by(*(part.desc() for part in key)).limit(1)).first()
         if row is None:
             return False
-        update = f'UPDATE "{table}" SET "{column}" = ? WHERE rowid = ?'
+        here = update(declared).where(*(part == row[place] for place, part in enumerate(key)))
         try:
-            connection.execute(update, (changed(row[1]), row[0]))
-        except sqlite3.IntegrityError:  # the schema itself refuses a value that another row has
-            connection.execute(update, (row[1] + 10**6 if isinstance(row[1], int) else f"zz{row[1]}", row[0]))
+            with engine.begin() as connection:
+                connection.execute(here.values({column: changed(row.value)}))
+        except IntegrityError:  # the schema itself refuses a value that another row has
+            with engine.begin() as connection:
+                free = row.value + 10**6 if isinstance(row.value, int) else f"zz{row.value}"
+                connection.execute(here.values({column: free}))
         return True
+    finally:
+        engine.dispose()
 
 
-def check_change_is_found(lived_in, tmp_path, table, column):
-    settings = copied(lived_in, tmp_path)
+def check_change_is_found(engine, lived_in, tmp_path, table, column):
+    settings = engine.copy(lived_in, tmp_path)
     if change_one(settings, table, column):
         assert [check.wrong for check in verify(settings) if check.wrong], f"{table}.{column}"
 
 
 @pytest.mark.parametrize(("table", "column"), SOME)
-def test_a_changed_value_is_found(lived_in, tmp_path, table, column):
-    check_change_is_found(lived_in, tmp_path, table, column)
+def test_a_changed_value_is_found(engine, lived_in, tmp_path, table, column):
+    check_change_is_found(engine, lived_in, tmp_path, table, column)
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize(("table", "column"), COLUMNS)
-def test_any_changed_value_is_found(lived_in, tmp_path, table, column):
-    check_change_is_found(lived_in, tmp_path, table, column)
+def test_any_changed_value_is_found(engine, lived_in, tmp_path, table, column):
+    check_change_is_found(engine, lived_in, tmp_path, table, column)
 
 
 @pytest.mark.parametrize(
     "table", ["event", "record_version", "membership", "golden", "ssn", "edge", "review"]
 )
-def test_a_missing_row_is_found(lived_in, tmp_path, table):
-    settings = copied(lived_in, tmp_path)
-    with closing(sqlite3.connect(settings.store_file)) as connection, connection:
-        connection.execute(f'DELETE FROM "{table}" WHERE rowid = (SELECT MAX(rowid) / 2 FROM "{table}")')
+def test_a_missing_row_is_found(engine, lived_in, tmp_path, table):
+    settings = engine.copy(lived_in, tmp_path)
+    key = next(iter(metadata.tables[table].primary_key)).name
+    middle = f"SELECT {key} FROM {table} ORDER BY {key} LIMIT 1 OFFSET (SELECT COUNT(*) / 2 FROM {table})"
+    assert change(settings, f"DELETE FROM {table} WHERE {key} = ({middle})") > 0
     assert [check.wrong for check in verify(settings) if check.wrong]
 
 
-def test_a_row_too_many_is_found(lived_in, tmp_path):
-    settings = copied(lived_in, tmp_path)
-    with closing(sqlite3.connect(settings.store_file)) as connection, connection:
-        connection.execute(
-            "INSERT INTO alias SELECT MAX(alias_id) + 1, 'cmnd', '000000000', MAX(entity_key), MAX(from_event), NULL FROM alias"
-        )
+def test_a_row_too_many_is_found(engine, lived_in, tmp_path):
+    settings = engine.copy(lived_in, tmp_path)
+    added = change(
+        settings,
+        "INSERT INTO alias (alias_id, scheme, value, entity_key, from_event)"
+        " SELECT MAX(alias_id) + 1, 'cmnd', '000000000', MAX(entity_key), MAX(from_event) FROM alias",
+    )
+    assert added == 1
     assert [check.wrong for check in verify(settings) if check.wrong]
 
 
-def test_a_wrong_number_is_not_told(lived_in, tmp_path):
-    settings = copied(lived_in, tmp_path)
+def test_a_wrong_number_is_not_told(engine, lived_in, tmp_path):
+    settings = engine.copy(lived_in, tmp_path)
     change_one(settings, "ssn", "number")
     (wrong,) = [check.wrong for check in verify(settings) if check.wrong]
-    with closing(sqlite3.connect(settings.store_file)) as connection:
-        numbers = [number for (number,) in connection.execute("SELECT number FROM ssn")]
-    assert not any(number in wrong for number in numbers)
+    numbers = rows(settings, "SELECT number FROM ssn", pa.schema([("number", pa.string())]))
+    assert not any(row["number"] in wrong for row in numbers)

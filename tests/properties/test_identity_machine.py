@@ -88,11 +88,17 @@ class IdentityMachine(RuleBasedStateMachine):
 
     # --- what people ask -----------------------------------------------------------------------------------------
 
-    @rule(one=pick, other=pick, choice=st.sampled_from([None, "left", "right"]), approved=st.booleans())
-    def merge(self, one, other, choice, approved):
+    @rule(
+        one=pick,
+        other=pick,
+        choice=st.sampled_from([None, "left", "right"]),
+        approved=st.booleans(),
+        by_hand=st.booleans(),
+    )
+    def merge(self, one, other, choice, approved, by_hand):
         left, right = self.any_entity(one), self.active(other)
         command = Merge(left=left, right=right, survivor={"left": left, "right": right}.get(choice))
-        seq = self.asked(command, approved_by="Lan" if approved else None)
+        seq = self.asked(command, approved_by="Lan" if approved else None, by_hand=by_hand)
         if seq is not None:
             _, _, survivor, data = self.world.log[seq - 1]
             self.merges.append(seq)
@@ -103,11 +109,12 @@ class IdentityMachine(RuleBasedStateMachine):
 
     @rule(one=pick, other=pick)
     def merge_and_undo_at_once(self, one, other):
-        state, before = self.world.state, self.world.canonical()
-        left, right = self.active(one), self.active(other)
-        if any(decision.kind is DecisionKind.MUST_LINK for decision in state.decisions.values()):
-            return  # a person may have said that they are one
-        seq = self.asked(Merge(left=left, right=right), approved_by="Lan")
+        before = self.world.canonical()
+        if any(
+            d.kind is DecisionKind.MUST_LINK and self.home[d.left] != self.home[d.right] for d in self.words()
+        ):
+            return  # where a person said before that they are one, it is not undone without revoking that
+        seq = self.asked(Merge(left=self.active(one), right=self.active(other)), approved_by="Lan")
         if seq is not None:
             assert self.world.canonical() != before
             assert self.asked(Unmerge(event=seq)) is not None
@@ -230,14 +237,17 @@ class IdentityMachine(RuleBasedStateMachine):
 
     # --- parts ---------------------------------------------------------------------------------------------------
 
-    def asked(self, command, *, approved_by=None) -> int | None:
+    def asked(self, command, *, approved_by=None, by_hand=True) -> int | None:
         """Its first event, or None where it is refused; then nothing has changed."""
         before, events = self.world.canonical(), len(self.world.log)
         try:
-            return self.world.do(command, approved_by=approved_by)
+            return self.world.do(command, approved_by=approved_by, by_hand=by_hand)
         except IdentityError:
             assert (self.world.canonical(), len(self.world.log)) == (before, events)
             return None
+
+    def words(self):
+        return self.world.state.decisions.values()
 
     def issue(self, entity, letter):
         number = f"{letter}{len(self.issued):03d}"

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import func, inspect, select, text
-from sqlalchemy.exc import OperationalError
 
 from mdm.errors import ConfigurationError, StoreError
 from mdm.store.backup.facts import GIVE_UP_RUNS, StoreFacts, read_facts
 from mdm.store.engine import make_engine
+from mdm.store.faults import faults_told
 from mdm.store.tables import metadata
 
 if TYPE_CHECKING:
@@ -209,14 +209,8 @@ def target_of(settings: Settings) -> tuple[dict[str, str], str]:
 def _connected(settings: Settings) -> Iterator[Connection]:
     engine = make_engine(settings)
     try:
-        with engine.connect() as connection:
+        with faults_told(settings), engine.connect() as connection:
             yield connection
-    except OperationalError as error:
-        raise StoreError(
-            "The store cannot be opened.",
-            where="PostgreSQL",
-            hint="Check --store or MDM_STORE, and that the server runs.",
-        ) from error
     finally:
         engine.dispose()
 

@@ -77,18 +77,21 @@ class World:
 
     # --- what a person asks --------------------------------------------------------------------------------------
 
-    def plan(self, command, *, approved_by=None):
-        return plan(self.state, command, self._facts(command, approved_by))
+    def plan(self, command, *, approved_by=None, by_hand=True):
+        return plan(self.state, command, self._facts(command, approved_by, by_hand=by_hand))
 
-    def do(self, command, *, approved_by=None) -> int:
+    def do(self, command, *, approved_by=None, by_hand=True) -> int:
         """Carries a command out; returns the number of its first event."""
         first = len(self.log) + 1
-        for event in self.plan(command, approved_by=approved_by).events:
+        for event in self.plan(command, approved_by=approved_by, by_hand=by_hand).events:
             self.append(*event)
         return first
 
-    def merge(self, left: str, right: str, *, survivor=None, approved_by="a second person") -> int:
-        return self.do(Merge(left=left, right=right, survivor=survivor), approved_by=approved_by)
+    def merge(
+        self, left: str, right: str, *, survivor=None, approved_by="a second person", by_hand=True
+    ) -> int:
+        command = Merge(left=left, right=right, survivor=survivor)
+        return self.do(command, approved_by=approved_by, by_hand=by_hand)
 
     def unmerge(self, event: int) -> int:
         return self.do(Unmerge(event=event))
@@ -136,13 +139,14 @@ class World:
             state.apply(*event)
         return state
 
-    def _facts(self, command, approved_by) -> Facts:
+    def _facts(self, command, approved_by, *, by_hand) -> Facts:
         return Facts(
             verified=self.verified,
             replaced=self.replaced,
             golden={entity: {"hash": text} for entity, text in self.golden().items()},
             merge=self._past_merge(command.event) if isinstance(command, Unmerge) else None,
             new_id=self._new_id,
+            seeds=self._seeds() if by_hand else None,
             approved_by=approved_by,
         )
 
@@ -160,6 +164,14 @@ class World:
             },
             taken_out=taken_out(seq, since),
         )
+
+    def _seeds(self) -> dict[str, int]:
+        """Entity to its smallest record that came to it by no merge, else to its smallest."""
+        came = {a.record: a.kind for a in self._arrivals}
+        return {
+            entity: min(records, key=lambda record: (came[record] == EventKind.ENTITY_MERGED, record))
+            for entity, records in self.members().items()
+        }
 
     def _new_id(self) -> str:
         self._new += 1

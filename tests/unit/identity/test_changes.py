@@ -7,6 +7,7 @@ import pytest
 from mdm.errors import ApprovalNeededError, IdentityError, StaleVersionError
 from mdm.identity.changes import verified_apart
 from mdm.identity.commands import Merge
+from mdm.identity.decisions import Decision
 from mdm.identity.events import EventKind
 from mdm.identity.numbers import LIVE, NumberState
 from tests.unit.identity.scenario import CANNOT, MUST, SSN, TEMPORARY, WAYS, World
@@ -72,7 +73,7 @@ def test_then_the_lower_id_survives(order):
     made.form("B", 2)
     made.state.apply(1, EventKind.ENTITY_FORMED, "A", {"kind": "person", "records": [1]})
     assert made.state.entities["A"].formed == made.state.entities["B"].formed
-    assert made.plan(Merge(left=order[0], right=order[1])).events[0][1] == "A"
+    assert made.plan(Merge(left=order[0], right=order[1]), by_hand=False).events[0][1] == "A"
 
 
 def test_the_survivor_must_be_one_of_the_two():
@@ -126,6 +127,42 @@ def test_a_merge_holds_all_that_was_before():
             "version": 1,
         },
     }
+
+
+def test_a_merge_by_hand_ties_a_record_of_each_side():
+    """So that the next run leaves them together."""
+    made = world(A=([5, 1],), B=([4, 2],), C=([3],))
+    made.merge("A", "B")
+    assert made.state.decisions == {(1, 2): Decision(MUST, 1, 2)}
+    made.merge("A", "C", survivor="C")
+    assert set(made.state.decisions) == {
+        (1, 2),
+        (1, 3),
+    }  # not 2: undoing the first merge leaves the second whole
+
+
+def test_a_merge_by_a_run_ties_nothing():
+    made = world(A=([1],), B=([2],))
+    made.merge("A", "B", by_hand=False)
+    assert made.state.decisions == {}
+
+
+def test_a_tie_that_a_person_made_before_is_left_to_that_person():
+    made = world(A=([1],), B=([2],))
+    said = made.decide(MUST, 1, 2)
+    event = made.merge("A", "B")
+    assert "must_link" not in made.log[event - 1][3]
+    with pytest.raises(IdentityError, match="one person"):
+        made.unmerge(event)
+    assert said < event
+
+
+def test_a_tie_that_would_part_a_third_entity_refuses_the_merge():
+    """1 is kept from 3; 2 is 4; 3 and 4 are one entity: 1 cannot be 2."""
+    made = world(A=([1],), B=([2],), C=([3, 4],))
+    made.decide(CANNOT, 1, 3)
+    made.decide(MUST, 2, 4)
+    refused(made, "A", "B", "one entity now: C")
 
 
 def test_both_sides_get_a_new_version():

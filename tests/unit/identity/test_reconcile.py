@@ -160,3 +160,15 @@ def test_carrying_it_out_leaves_nothing_to_do(rows):
         facts(ages=dict.fromkeys(set(home.values()), 1)),
     )
     assert again.is_empty
+
+
+def test_a_question_on_many_records_has_a_short_name_of_its_own():
+    """Subjects are indexed; what they are about stands in the detail."""
+    asked = []
+    for last in (3_000, 3_001):
+        rows = [(record, 1, 10 if record < 1_500 else 11) for record in range(last)]
+        (question,) = reconcile(proposal(*rows), facts(protected={10, 11})).questions
+        assert len(question.subject) < 200
+        assert question.detail["records"]
+        asked.append(question.subject)
+    assert len(set(asked)) == 2

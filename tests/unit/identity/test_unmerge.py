@@ -186,13 +186,13 @@ def test_records_that_went_back_and_came_again_stay_with_their_own():
 def test_a_record_split_off_and_merged_again_belongs_to_the_new_entity():
     made = four()
     event = made.merge("A", "B")
-    new = made.split("A", 20)
+    new = made.split("A", 21)
     made.revoke_between("A", new)
     again = made.merge("A", new)
     made.unmerge(event)
-    assert made.members() == {"A": {10, 11, 20}, "B": {21}, "C": {30, 31}, "D": {40, 41}}
+    assert made.members() == {"A": {10, 11, 21}, "B": {20}, "C": {30, 31}, "D": {40, 41}}
     made.unmerge(again)
-    assert made.members()[new] == {20}
+    assert made.members()[new] == {21}
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_a_record_that_left_since_does_not_come_back_and_is_named():
 @pytest.mark.parametrize("records", [(20, 21), (10, 11)])
 def test_where_one_side_is_gone_there_is_nothing_to_undo(records):
     made = four()
-    event = made.merge("A", "B")
+    event = made.merge("A", "B", by_hand=False)
     made.split("A", *records)
     error = refused(made, event, "Nothing is left to take apart")
     assert "Split" in error.hint
@@ -281,12 +281,28 @@ def test_a_temporary_number_anchored_since_is_not_brought_back():
 def test_a_must_link_across_the_sides_must_be_revoked_first():
     made = four()
     event = made.merge("A", "B")
-    made.decide(MUST, 10, 20)
+    made.decide(MUST, 11, 21)
     error = refused(made, event, "both sides are one person")
     assert "Revoke" in error.hint
-    made.revoke(10, 20)
+    made.revoke(11, 21)
+    made.unmerge(event)
+    assert made.state.decisions[11, 21].kind is CANNOT
+
+
+def test_the_tie_of_the_merge_itself_goes_with_it():
+    made = four()
+    event = made.merge("A", "B")
+    assert made.state.decisions[10, 20].kind is MUST
     made.unmerge(event)
     assert made.state.decisions[10, 20].kind is CANNOT
+
+
+def test_a_tie_that_was_revoked_before_does_not_hinder():
+    made = four()
+    event = made.merge("A", "B")
+    made.revoke(10, 20)
+    made.unmerge(event)
+    assert made.members()["B"] == {20, 21}
 
 
 def test_a_must_link_across_by_way_of_a_record_of_neither_side_counts_too():
@@ -302,7 +318,7 @@ def test_an_undoing_that_would_part_a_third_entity_by_way_of_must_links_is_refus
     made = four()
     made.decide(MUST, 10, 30)
     made.decide(MUST, 20, 31)
-    event = made.merge("A", "B")
+    event = made.merge("A", "B", by_hand=False)
     error = refused(made, event, "one entity now: C")
     assert "revoke" in error.hint
     with pytest.raises(IdentityError, match="one entity now: C"):

@@ -272,6 +272,13 @@ def test_keys_missing_and_repeated(delivery):
     assert landed.reasons == [(3, "key.duplicate"), (5, "key.missing")]
 
 
+def test_a_key_is_no_novel(delivery):
+    delivery.write("a.csv", f"ma,ten\n{'ư' * 256},Lê A\n{'b' * 257},Lê B\n")
+    landed = delivery.land(source("full_name: ten"))
+    assert landed.reasons == [(3, "key.too_long")]
+    assert [record["local_id"] for record in landed.records] == ["ư" * 256]
+
+
 def test_a_key_is_not_used_up_by_a_refused_row(delivery):
     delivery.write("a.csv", "ma,ten\n1,\n1,Lê A\n")
     landed = delivery.land(source("full_name: ten", "required: [full_name]"))

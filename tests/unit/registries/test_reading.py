@@ -284,6 +284,14 @@ def test_json_lines_keep_their_line_numbers_and_malformed_lines(delivery):
     assert landed.reasons == [(3, "row.malformed"), (4, "row.malformed")]
 
 
+def test_a_nul_in_json_is_marked_and_kept_in_the_row_as_received(delivery):
+    delivery.write("a.jsonl", '{"MaHS": "1\\u00002", "HoTen": "Lê\\u0000 A"}\n')
+    (record,) = delivery.land(people("jsonl")).records
+    assert record["local_id"] == "1\ufffd2"
+    assert record["full_name"] == "Lê A"
+    assert record["raw"] == '{"MaHS":"1\\u00002","HoTen":"Lê\\u0000 A"}'
+
+
 def test_elements_inside_json_lines(delivery):
     delivery.write("a.jsonl", '{"ho": "H1", "tv": [{"ma": 1, "ten": "Lê A"}, {"ma": 2, "ten": "Lê B"}]}\n')
     sources = """

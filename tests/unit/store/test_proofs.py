@@ -32,9 +32,10 @@ def settings(engine, tmp_path):
     return empty_log(engine, tmp_path)
 
 
-@pytest.fixture
-def signed(settings):
+@pytest.fixture(scope="session")
+def signed_once(engine, tmp_path_factory):
     """A log that was signed at each of SIZES, with 5 younger events."""
+    settings = empty_log(engine, tmp_path_factory.mktemp("signed"))
     done = 0
     for size in SIZES:
         add_events(settings, size - done)
@@ -42,6 +43,11 @@ def signed(settings):
         done = size
     add_events(settings, 5)
     return settings
+
+
+@pytest.fixture
+def signed(engine, signed_once, tmp_path):
+    return engine.copy(signed_once, tmp_path)
 
 
 def checked(settings):
