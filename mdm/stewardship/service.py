@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from golden_record.policy import load_policy
 from mdm.errors import ApprovalNeededError, IdentityError
-from mdm.identity.changes import Plan, plan
+from mdm.identity.changes import plan
 from mdm.identity.clock import Source
 from mdm.identity.commands import Command, Unmerge
 from mdm.identity.events import EventKind, Stamp, canonical_json
@@ -30,6 +30,7 @@ from mdm.store.unit_of_work import UnitOfWork, unit_of_work
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mdm.identity.plans import Plan
     from mdm.settings import Settings
 
 COMMANDS: TypeAdapter[Command] = TypeAdapter(Command)

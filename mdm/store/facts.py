@@ -8,10 +8,10 @@ import orjson
 from sqlalchemy import func, select
 
 from mdm.errors import IdentityError
-from mdm.identity.changes import Facts, PastMerge
 from mdm.identity.commands import Merge, Split, Unmerge
 from mdm.identity.events import EventKind
 from mdm.identity.journeys import Arrival, taken_out
+from mdm.identity.plans import Facts, PastMerge
 from mdm.store.tables import event, golden, membership, record, record_version, renumbering
 
 if TYPE_CHECKING:

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine, RowMapping
 
-    from mdm.identity.changes import Event
     from mdm.identity.events import Stamp
+    from mdm.identity.plans import Event
     from mdm.identity.state import Touched
 
 
