@@ -54,6 +54,13 @@ class Story:
     numbers: dict[str, str] = field(default_factory=dict)
     records: dict[str, int] = field(default_factory=dict)
 
+    def heir(self, role: str, step: str = "second run") -> str:
+        """Who stands for the one who plays this role, after a step: a run may have merged them on."""
+        name = self.cast[role]
+        while (heir := self.steps[step].people[name]["superseded_by"]) is not None:
+            name = heir
+        return name
+
 
 def plain(found: EntityAt) -> dict[str, Any]:
     """Without the moment of the read."""
