@@ -16,6 +16,16 @@ from mdm.cli.log import log_commands
 from mdm.cli.openlineage import openlineage
 from mdm.cli.quarantine import quarantine_commands
 from mdm.cli.registry import registry_commands
+from mdm.cli.steward import (
+    approval_commands,
+    decide,
+    merge,
+    number_commands,
+    review_commands,
+    split,
+    unmerge,
+    withdraw,
+)
 from mdm.cli.terminal import (
     AsOfOption,
     JsonOption,
@@ -41,12 +51,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+_BY_HAND = "Changes by hand"
 app.add_typer(registry_commands, name="registry")
 app.add_typer(quarantine_commands, name="quarantine")
 app.add_typer(log_commands, name="log")
 app.command()(backup)
 app.command()(restore)
 app.add_typer(entity_commands, name="entity")
+app.add_typer(review_commands, name="review", rich_help_panel=_BY_HAND)
+app.add_typer(approval_commands, name="approval", rich_help_panel=_BY_HAND)
+app.add_typer(number_commands, name="number", rich_help_panel=_BY_HAND)
+for command in (merge, unmerge, split, decide, withdraw):
+    app.command(rich_help_panel=_BY_HAND)(command)
 app.command()(openlineage)
 
 PeopleOption = Annotated[

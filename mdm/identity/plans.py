@@ -10,7 +10,7 @@ from mdm.identity.events import EventKind
 from mdm.identity.state import ACTIVE, Entity, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from mdm.identity.decisions import Decisions
@@ -32,6 +32,16 @@ class PastMerge:
 
 
 @dataclass(frozen=True)
+class OpenQuestion:
+    """A question as it stands: the records that it is about, of which some may have been withdrawn since."""
+
+    number: int
+    state: str
+    version: int
+    records: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Facts:
     """What a plan needs to know beside the state."""
 
@@ -47,6 +57,11 @@ class Facts:
     """Where a person asks: entity to a record that came to it by no merge. A must-link ties the two sides' seeds, so
     that later runs leave them together until the merge is undone, and undoing another merge leaves the tie whole."""
     approved_by: str | None = None
+    question: OpenQuestion | None = None
+    fresh_numbers: Sequence[tuple[int, str]] = ()
+    """Place in the sequence and number, of numbers that nobody has had."""
+    anchored: bool = False
+    """Whether the population database knows the person who is to get a number."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from sqlalchemy import func, insert, or_, select, update
 
 from mdm.errors import IdentityError, RepeatedKeyError
@@ -136,6 +135,14 @@ def raise_questions(work: UnitOfWork, questions: Sequence[Question], *, stamp: S
     )
 
 
+def close_question(work: UnitOfWork, number: int, *, state: str, event: int) -> None:
+    work.connection.execute(
+        update(review)
+        .where(review.c.review_id == number)
+        .values(state=state, version=review.c.version + 1, decided_event=event)
+    )
+
+
 def resembling(work: UnitOfWork, records: Collection[int], others: Collection[int]) -> list[int]:
     """Of `records` those that have an edge to one of `others`."""
     pairs = work.connection.execute(
@@ -155,17 +162,3 @@ def registries_of(work: UnitOfWork, records: Collection[int]) -> set[str]:
             select(record.c.registry).where(record.c.record_id.in_(records), record.c.status == "active")
         )
     )
-
-
-def open_approvals(work: UnitOfWork) -> list[dict[str, Any]]:
-    rows = work.connection.execute(
-        select(approvals).where(approvals.c.state == "open").order_by(approvals.c.approval_id)
-    ).mappings()
-    return [
-        {
-            "approval": row["approval_id"],
-            "requested_by": row["requested_by"],
-            "command": orjson.loads(row["request"]),
-        }
-        for row in rows
-    ]

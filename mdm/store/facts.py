@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from sqlalchemy import func, select
 
 from mdm.errors import IdentityError
-from mdm.identity.commands import Merge, Split, Unmerge
+from mdm.identity.commands import (
+    AssignNumber,
+    ChangeNumber,
+    Decide,
+    DecideReview,
+    Merge,
+    ReserveNumbers,
+    Revoke,
+    Split,
+    Unmerge,
+)
 from mdm.identity.events import EventKind
 from mdm.identity.journeys import Arrival, taken_out
-from mdm.identity.plans import Facts, PastMerge
-from mdm.store.tables import event, golden, membership, record, record_version, renumbering
+from mdm.identity.numbers import NumberKind
+from mdm.identity.plans import Facts, OpenQuestion, PastMerge
+from mdm.store.tables import event, golden, membership, record, record_version, renumbering, review, ssn
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
     from mdm.identity.clock import Source
     from mdm.identity.commands import Command
+    from mdm.identity.ssn import NumberPlan
     from mdm.store.unit_of_work import UnitOfWork
 
 
@@ -30,6 +43,7 @@ def load_for(
     source: Source,
     by_hand: bool,
     approved_by: str | None = None,
+    numbers: NumberPlan | None = None,
 ) -> Facts:
     """Brings what the command is about into the state at hand, and what the rules ask beside it.
 
@@ -40,37 +54,87 @@ def load_for(
         source: gives new entity IDs.
         by_hand: whether a person asks, not a run.
         approved_by: the second person, where there is one.
+        numbers: gives new numbers.
     """
-    new_id = lambda: source.mint(1)[0]  # noqa: E731
     work.load(command.expected)
+    facts = Facts()
     match command:
         case Merge():
-            sides = [command.left, command.right]
-            work.load(sides)
-            if by_hand:
-                _load_decided(work)
-            verified = _verified(work, sides, anchors=anchors)
-            return Facts(
-                verified=verified,
-                replaced=_replaced(work, {number for ids in verified.values() for number in ids}),
-                golden=standing_golden(work, sides),
-                seeds=_seeds(work, sides) if by_hand else None,
-                approved_by=approved_by,
+            facts = _for_merge(
+                work, [command.left, command.right], anchors, by_hand=by_hand, approved_by=approved_by
             )
         case Unmerge():
             past = _past_merge(work, command.event)
             _load_decided(work)
-            return Facts(merge=past)
+            facts = Facts(merge=past)
         case Split():
             work.load([command.entity])
             _load_decided(work)
-            return Facts(golden=standing_golden(work, [command.entity]), new_id=new_id)
-        case _ if hasattr(command, "number"):
+            return Facts(golden=standing_golden(work, [command.entity]), new_id=lambda: source.mint(1)[0])
+        case DecideReview():
+            question = open_question(work, command.review)
+            work.load_records(question.records)
+            sides = sorted({work.state.entity_of[r] for r in question.records if r in work.state.entity_of})
+            facts = _for_merge(work, sides, anchors, by_hand=by_hand, approved_by=approved_by)
+            facts = replace(facts, question=question)
+        case ReserveNumbers():
+            assert numbers is not None, "new numbers need the plan of numbers"
+            facts = Facts(fresh_numbers=_fresh_numbers(work, numbers, command.count))
+        case AssignNumber():
+            work.load([command.entity])
             work.load_number(command.number)
-        case _:
+            facts = Facts(anchored=_is_anchored(work, command.entity, anchors=anchors))
+        case ChangeNumber():
+            work.load_number(command.number)
+        case Decide() | Revoke():
             work.load_records([command.left, command.right])
             _load_decided(work)
-    return Facts()
+    return facts
+
+
+def _for_merge(
+    work: UnitOfWork,
+    sides: Collection[str],
+    anchors: Collection[str],
+    *,
+    by_hand: bool,
+    approved_by: str | None,
+) -> Facts:
+    work.load(sides)
+    if by_hand:
+        _load_decided(work)
+    verified = _verified(work, sides, anchors=anchors)
+    return Facts(
+        verified=verified,
+        replaced=_replaced(work, {number for ids in verified.values() for number in ids}),
+        golden=standing_golden(work, sides),
+        seeds=_seeds(work, sides) if by_hand else None,
+        approved_by=approved_by,
+    )
+
+
+def open_question(work: UnitOfWork, number: int) -> OpenQuestion:
+    """Raises IdentityError where there is none."""
+    row = work.connection.execute(select(review).where(review.c.review_id == number)).mappings().first()
+    if row is None:
+        raise IdentityError(f"There is no question {number}.", hint="`mdm review list` shows the open ones.")
+    records = orjson.loads(row["detail"]).get("records", ())
+    return OpenQuestion(number, row["state"], row["version"], tuple(records))
+
+
+def _fresh_numbers(work: UnitOfWork, numbers: NumberPlan, count: int) -> list[tuple[int, str]]:
+    kind = NumberKind.SSN
+    last = work.connection.scalar(select(func.max(ssn.c.sequence)).where(ssn.c.kind == kind.value))
+    start = 0 if last is None else int(last) + 1
+    return list(enumerate(numbers.numbers(kind, start=start, count=count), start=start))
+
+
+def _is_anchored(work: UnitOfWork, entity: str, *, anchors: Collection[str]) -> bool:
+    members = work.state.members.get(entity, ())
+    found = select(record.c.record_id).where(
+        record.c.record_id.in_(members), record.c.registry.in_(anchors), record.c.status == "active"
+    )
+    return work.connection.scalar(found.limit(1)) is not None
 
 
 def _load_decided(work: UnitOfWork) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from sqlalchemy import bindparam, select
 
+from mdm.errors import IdentityError
 from mdm.store.tables import event, record
 
 if TYPE_CHECKING:
@@ -49,6 +50,18 @@ def record_refs(connection: Connection, records: Iterable[int]) -> dict[int, Rec
     """By record number; those that are not in the store are left out."""
     rows = connection.execute(_RECORDS, {"records": sorted(set(records))})
     return {row.record_id: RecordRef(*row) for row in rows}
+
+
+def find_record(connection: Connection, registry: str, local_id: str) -> int:
+    """A person's record by its key in its registry. Raises IdentityError, which does not repeat the key."""
+    found = connection.scalar(
+        select(record.c.record_id).where(
+            record.c.registry == registry, record.c.kind == "person", record.c.local_id == local_id
+        )
+    )
+    if found is None:
+        raise IdentityError(f"Registry {registry} has no such record.")
+    return int(found)
 
 
 _EVENTS = select(event.c.seq, event.c.body).where(event.c.seq.in_(bindparam("seqs", expanding=True)))

@@ -25,6 +25,7 @@ from mdm.store.tables import (
     event,
     event_entity,
     membership,
+    meta,
     ssn,
     ssn_past,
 )
@@ -130,6 +131,9 @@ class UnitOfWork:
 
     def last_event(self) -> int:
         return int(self.connection.scalar(select(func.coalesce(func.max(event.c.seq), 0))) or 0)
+
+    def meta(self, name: str) -> str | None:
+        return self.connection.scalar(select(meta.c.value).where(meta.c.name == name))
 
     def key(self, entity_id: str) -> int:
         return self._key[entity_id]
