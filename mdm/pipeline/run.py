@@ -29,6 +29,7 @@ from mdm.pipeline.workspace import discard, workspace
 from mdm.registries.attributes import load_attributes
 from mdm.registries.declaration import load_registries
 from mdm.store.engine import bulk
+from mdm.store.golden import GoldenRules
 from mdm.store.keys import number_plan
 from mdm.store.log import append_event
 from mdm.store.models import current_model
@@ -37,7 +38,6 @@ from mdm.store.proofs import checkpoint
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from golden_record.policy import Policy
     from matching.model import Model
     from mdm.registries.declaration import RegistryDeclaration
     from mdm.settings import Settings
@@ -128,7 +128,8 @@ def run(
     attributes = load_attributes(settings.attributes_file)
     registries = load_registries(settings.registries_folder, attributes=attributes)
     with bulk(settings, writes=True) as store:
-        declared = _declared(model, policy, registries)
+        rules = GoldenRules.declared(policy, registries, attributes)
+        declared = _declared(model, rules, registries)
         fingerprint = _fingerprint(store, declared)
         last = store.scalar(
             "SELECT run_id FROM run WHERE finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT 1"
@@ -140,7 +141,7 @@ def run(
         if unchanged and not force and not retrain:
             return RunReport(run_id=last, nothing_to_do=True, steps=_finished_steps(store, last))
         numbers = number_plan(settings, store)
-        delta = None if force or retrain else _delta(store, last, declared, model)
+        delta = None if force or retrain else _delta(store, last, declared, model, rules)
         run_id, resumed = _begin(store, fingerprint, declared, source)
         done = {step.step: step for step in _finished_steps(store, run_id)}
     with (
@@ -216,7 +217,9 @@ def _begin(store: Bulk, fingerprint: str, declared: str, source: Source) -> tupl
     return str(row["run_id"]), False
 
 
-def _delta(store: Bulk, last: str | None, declared: str, model: Model) -> Delta | None:
+def _delta(
+    store: Bulk, last: str | None, declared: str, model: Model, rules: GoldenRules
+) -> Delta | None:
     """What changed since the last run, where that one ran under the same declarations and its model still serves."""
     if last is None or store.scalar(f"SELECT declared FROM run WHERE run_id = '{last}'") != declared:
         return None
@@ -227,9 +230,13 @@ def _delta(store: Bulk, last: str | None, declared: str, model: Model) -> Delta 
     finished = store.scalar(
         f"SELECT MAX(seq) FROM event WHERE kind = '{EventKind.RUN_FINISHED}' AND run = '{last}'"
     )
-    if kept:
-        return None
-    return Delta(int(store.scalar(f"SELECT upto FROM run WHERE run_id = '{last}'")), int(finished))
+    upto = int(store.scalar(f"SELECT upto FROM run WHERE run_id = '{last}'"))
+    # by a run under other declarations that was given up, or by hand
+    otherwise = store.scalar(
+        f"SELECT COUNT(*) FROM event WHERE kind = '{EventKind.GOLDEN_COMPUTED}' AND seq > {upto}"
+        f""" AND body NOT LIKE '%"rules":"{rules.hash}"%'"""
+    )
+    return None if kept or otherwise else Delta(upto, int(finished))
 
 
 def _finish(
@@ -275,13 +282,13 @@ def _finished_steps(store: Bulk, run_id: str) -> list[FinishedStep]:
     return [known[name] for name in STEPS if name in known]
 
 
-def _declared(model: Model, policy: Policy, registries: Mapping[str, RegistryDeclaration]) -> str:
+def _declared(model: Model, rules: GoldenRules, registries: Mapping[str, RegistryDeclaration]) -> str:
     """Hash of everything declared that a run depends on."""
     standing = {
         code: [declared.trust, declared.anchor, declared.duplicate_free]
         for code, declared in registries.items()
     }
-    return _sha256(canonical_json([model.hash, policy.hash, standing]))
+    return _sha256(canonical_json([model.hash, rules.hash, standing]))
 
 
 def _fingerprint(store: Bulk, declared: str) -> str:

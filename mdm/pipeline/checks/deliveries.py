@@ -37,6 +37,11 @@ _VERSION = columns(
     ],
 )
 
+_SEEN = columns(
+    whole=["batch_id", "record_id", "version"],
+    texts=["registry", "status", "observed_on", "content_hash", "attributes", "issues"],
+)
+
 
 def batches(opened: Opened) -> Found:
     """Counts add up, and the row of a batch is as its event told."""
@@ -65,7 +70,7 @@ def versions(opened: Opened) -> Found:
     told = opened.rows(
         "SELECT batch_id, digest, registry, file, standardiser FROM told_batch ORDER BY batch_id"
     )
-    latest = []
+    opened.put("version_seen", _SEEN.empty_table())
     for batch_id, digest, registry, file, standardiser in told:
         rebuilt = BatchDigest()
         query = (
@@ -101,16 +106,14 @@ def versions(opened: Opened) -> Found:
         if wrong:
             return examined, wrong
         opened.connection.execute(
-            "CREATE OR REPLACE TABLE version_now AS SELECT record_id, version, status, content_hash FROM version"
+            f"INSERT INTO version_seen BY NAME SELECT {', '.join(_SEEN.names[1:])}, {batch_id} AS batch_id FROM version"
         )
-        latest.append(opened.connection.sql("FROM version_now").to_arrow_table())
-    if latest:
-        opened.put("version_seen", pa.concat_tables(latest))
-    else:
-        opened.put(
-            "version_seen",
-            columns(whole=["record_id", "version"], texts=["status", "content_hash"]).empty_table(),
-        )
+    opened.connection.execute(
+        """
+        CREATE OR REPLACE VIEW version_said AS
+        SELECT *, lead(batch_id) OVER (PARTITION BY record_id ORDER BY version) AS until_batch FROM version_seen
+        """
+    )
     return examined, records(opened)
 
 
