@@ -72,11 +72,13 @@ def golden_step(context: Context, store: Bulk) -> StepResult:
             "unchanged": total - changed,
             "aliases": aliases,
             "policy": context.policy.hash,
-            "rules": context.golden_rules.hash,
-            "as_of": as_of.isoformat(),
-            # at this event every golden record is of its members then and of what deliveries up to this one said
-            "event": store.next_id("event", "seq") - 1,
-            "batch": context.workspace.landed,
+            # at this event every golden record is of the members then and of what deliveries up to this one said
+            "moment": {
+                "event": store.next_id("event", "seq") - 1,
+                "batch": context.workspace.landed,
+                "as_of": as_of.isoformat(),
+                "rules": context.golden_rules.hash,
+            },
         },
     )
 

@@ -53,6 +53,8 @@ STEPS: dict[str, Callable[[Context, Bulk], StepResult]] = {
     "golden": golden_step,
     "number": number_step,
 }
+_LEFT_FILES = {"cluster": "reconcile"}
+"""Steps that leave a file of their name in the work folder, and the step that reads it. All else that a step needs is in the store."""
 _STEP_ROWS = pa.schema(
     [("step", pa.string()), ("seconds", pa.float64()), ("rows", pa.int64()), ("detail", pa.string())]
 )
@@ -163,6 +165,9 @@ def run(
             retrain=retrain,
             delta=delta,
         )
+        for name, reader in _LEFT_FILES.items():
+            if reader not in done and not work.has_saved(name):
+                done.pop(name, None)
         steps = [done.get(name) or _perform(context, name, progress) for name in STEPS]
         _finish(settings, run_id, source, steps, actor=actor)
     checkpoint(settings, source=source)
@@ -196,6 +201,8 @@ def _note(context: Context, store: Bulk, finished: FinishedStep) -> None:
         "rows": finished.rows,
         "detail": canonical_json(finished.detail),
     }
+    # it may have been done before, and what it left was lost
+    store.execute(f"DELETE FROM run_step WHERE run_id = '{context.run_id}' AND step = '{finished.step}'")
     store.append("run_step", pa.Table.from_pylist([row]))
 
 
@@ -217,15 +224,17 @@ def _begin(store: Bulk, fingerprint: str, declared: str, source: Source) -> tupl
     return str(row["run_id"]), False
 
 
-def _delta(
-    store: Bulk, last: str | None, declared: str, model: Model, rules: GoldenRules
-) -> Delta | None:
-    """What changed since the last run, where that one ran under the same declarations and its model still serves."""
+def _delta(store: Bulk, last: str | None, declared: str, model: Model, rules: GoldenRules) -> Delta | None:
+    """What changed since the last run, where that one ran under the same declarations and its model still serves.
+
+    None where what a run that did not come to its end has done must be looked at too.
+    """
     if last is None or store.scalar(f"SELECT declared FROM run WHERE run_id = '{last}'") != declared:
         return None
     trained = current_model(store, model.name)
     if trained is None or trained.declaration != model:
         return None
+    trained_then = orjson.loads(store.scalar(f"SELECT summary FROM run WHERE run_id = '{last}'"))["train"]
     kept = store.scalar(f"SELECT COUNT(*) FROM edge WHERE model <> '{trained.hash}'")
     finished = store.scalar(
         f"SELECT MAX(seq) FROM event WHERE kind = '{EventKind.RUN_FINISHED}' AND run = '{last}'"
@@ -236,7 +245,14 @@ def _delta(
         f"SELECT COUNT(*) FROM event WHERE kind = '{EventKind.GOLDEN_COMPUTED}' AND seq > {upto}"
         f""" AND body NOT LIKE '%"rules":"{rules.hash}"%'"""
     )
-    return None if kept or otherwise else Delta(upto, int(finished))
+    # a proposal that was refused was lost with the process that made it
+    moved = store.scalar(
+        f"SELECT COUNT(*) FROM event WHERE kind IN ('{EventKind.ENTITY_MERGED}', '{EventKind.RECORDS_DETACHED}')"
+        f" AND run IS NOT NULL AND seq > {finished}"
+    )
+    if trained_then["model"] != trained.hash or kept or otherwise or moved:
+        return None
+    return Delta(upto, int(finished))
 
 
 def _finish(

@@ -67,15 +67,17 @@ class Workspace:
         target = self.path(f"{name}.parquet")
         partial = target.with_suffix(".partial")
         self.connection.execute(f"COPY ({sql}) TO '{partial}' (FORMAT parquet, COMPRESSION zstd)")
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
         partial.replace(target)
 
-    def load(self, name: str) -> bool:
-        """Reads a saved file back into a table of its name, if there is one."""
+    def has_saved(self, name: str) -> bool:
+        return self.path(f"{name}.parquet").exists()
+
+    def load(self, name: str) -> None:
+        """Reads a saved file back into a table of its name."""
         target = self.path(f"{name}.parquet")
-        if not target.exists():
-            return False
         self.connection.execute(f"CREATE OR REPLACE TABLE {name} AS FROM read_parquet('{target}')")
-        return True
 
     def load_records(self, kind: str, attributes: Attributes) -> int:
         """Table `{kind}_record`: the current version of every active record, a column for each attribute."""

@@ -62,7 +62,7 @@ def _ask(opened: Opened) -> None:
         "SELECT detail FROM run_step SEMI JOIN (FROM run WHERE finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT 1)"
         " USING (run_id) WHERE step = 'golden'"
     )
-    told = [{name: orjson.loads(run[0][0])[name] for name in _MOMENT.names}] if run else []
+    told = [orjson.loads(run[0][0])["moment"]] if run else []
     opened.put("golden_moment", pa.Table.from_pylist(told, schema=_MOMENT))
     opened.connection.execute(
         f"""
