@@ -58,19 +58,17 @@ def made(folder: Path, people: int) -> Settings:
 
 
 def show(settings: Settings, *, as_json: bool) -> None:
-    seconds: dict[str, float] = {}
-    moment = [time.perf_counter(), ""]
+    moments: list[tuple[str, float, float]] = []
 
     def tell(name: str) -> None:
-        now = time.perf_counter()
-        if moment[1]:
-            seconds[str(moment[1])] = now - float(moment[0])
-        moment[:] = [now, name]
+        moments.append((name, time.perf_counter(), time.process_time()))
 
-    started = time.perf_counter()
     checks = verify(settings, tell=tell)
     tell("")
-    total = time.perf_counter() - started
+    steps = list(zip(moments, moments[1:], strict=False))
+    seconds = {name: after - before for (name, before, _), (_, after, _) in steps}
+    processor = {name: after - before for (name, _, before), (_, _, after) in steps}
+    total = sum(seconds.values())
     wrong = [f"{check.name}: {check.wrong}" for check in checks if check.wrong]
     events = next(check.examined for check in checks if check.name == "events")
     goldens = next((check.examined for check in checks if check.name == ANEW), 0)
@@ -78,7 +76,8 @@ def show(settings: Settings, *, as_json: bool) -> None:
     found = {
         "events": events,
         "seconds": round(total, 2),
-        "checks": {name: round(taken, 3) for name, taken in seconds.items()},
+        "processor_seconds": round(sum(processor.values()), 2),
+        "checks": {name: [round(taken, 3), round(processor[name], 3)] for name, taken in seconds.items()},
         "events_per_second": round(events / total),
         "events_per_second_without_golden_values": round(events / (total - anew)),
         "golden_records": goldens,
@@ -88,9 +87,13 @@ def show(settings: Settings, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(found))
         return
+    print(f"{'check':<22}{'examined':>12}{'seconds':>9}{'processor':>11}")
     for check in checks:
-        print(f"{check.name:<22}{check.examined:>12,}{seconds[check.name]:>9.2f} s")
-    print(f"\n{events:,} events in {total:.1f} s: {found['events_per_second']:,} a second")
+        name = check.name
+        print(f"{name:<22}{check.examined:>12,}{seconds[name]:>9.2f}{processor[name]:>11.2f}")
+    print(
+        f"\n{events:,} events in {total:.1f} s ({sum(processor.values()):.1f} of the processor): {found['events_per_second']:,} a second"
+    )
     print(f"without the golden records anew: {found['events_per_second_without_golden_values']:,} a second")
     print(f"golden records anew: {goldens:,}, {found['golden_records_per_second']:,} a second")
     for text in wrong:

@@ -34,6 +34,7 @@ from mdm.store.keys import number_plan
 from mdm.store.log import append_event
 from mdm.store.models import current_model
 from mdm.store.proofs import checkpoint
+from mdm.store.sequences import require_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -143,6 +144,7 @@ def run(
         if unchanged and not force and not retrain:
             return RunReport(run_id=last, nothing_to_do=True, steps=_finished_steps(store, last))
         numbers = number_plan(settings, store)
+        require_known(store)
         delta = None if force or retrain else _delta(store, last, declared, model, rules)
         run_id, resumed = _begin(store, fingerprint, declared, source)
         done = {step.step: step for step in _finished_steps(store, run_id)}
