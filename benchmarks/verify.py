@@ -13,6 +13,7 @@ import argparse
 import json
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 
 from mdm.pipeline.ingest import Ingest
@@ -65,7 +66,7 @@ def show(settings: Settings, *, as_json: bool) -> None:
 
     checks = verify(settings, tell=tell)
     tell("")
-    steps = list(zip(moments, moments[1:], strict=False))
+    steps = list(pairwise(moments))
     seconds = {name: after - before for (name, before, _), (_, after, _) in steps}
     processor = {name: after - before for (name, _, before), (_, _, after) in steps}
     total = sum(seconds.values())

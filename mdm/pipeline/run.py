@@ -34,7 +34,7 @@ from mdm.store.keys import number_plan
 from mdm.store.log import append_event
 from mdm.store.models import current_model
 from mdm.store.proofs import checkpoint
-from mdm.store.sequences import require_known
+from mdm.store.sequences import require_known, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -171,6 +171,7 @@ def run(
             if reader not in done and not work.has_saved(name):
                 done.pop(name, None)
         steps = [done.get(name) or _perform(context, name, progress) for name in STEPS]
+        settle(settings, key=numbers.fingerprint)
         _finish(settings, run_id, source, steps, actor=actor)
     checkpoint(settings, source=source)
     discard(settings, run_id)

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from mdm.errors import ConfigurationError, StoreError
 from mdm.identity.events import EventKind
 from mdm.identity.numbers import NumberKind
+from mdm.store.engine import bulk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -105,6 +106,20 @@ def set_aside(settings: Settings, store: Bulk, kind: NumberKind, *, count: int, 
     after = Set(before=start, after=max(start + count, former.after))
     write_mark(settings, mark.model_copy(update={"kinds": {**mark.kinds, kind: after}}))
     return start
+
+
+def settle(settings: Settings, *, key: str) -> None:
+    """Notes that what was set aside and is in the store was issued: from now on an earlier state of the store is known as such."""
+    with bulk(settings) as store:
+        found = standing(store.scalar).following
+        name = str(store.scalar("SELECT value FROM meta WHERE name = 'store_id'"))
+    mark = read_mark(settings, store=name, key=key)
+    if mark is not None:
+        kinds = {
+            kind: Set(before=max(places.before, found[kind]), after=max(places.after, found[kind]))
+            for kind, places in mark.kinds.items()
+        }
+        write_mark(settings, mark.model_copy(update={"kinds": kinds}))
 
 
 def mark_file(settings: Settings) -> Path:
