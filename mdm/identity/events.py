@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 class EventKind(StrEnum):
     STORE_CREATED = "store.created"
     KEY_BOUND = "key.bound"
+    STORE_RESTORED = "store.restored"
     BATCH_LANDED = "batch.landed"
     QUARANTINE_RESOLVED = "quarantine.resolved"
     MODEL_KEPT = "model.kept"

@@ -93,6 +93,14 @@ def write_edges(
     return EdgeChanges(added=added, removed=removed)
 
 
+def read_edges(bulk: Bulk) -> pa.Table:
+    """The edges that stand, as a scoring left them: record_l, record_r, weight, conflict."""
+    schema = pa.schema([EDGES.field(name) for name in ("record_l", "record_r", "weight", "conflict")])
+    return bulk.read(
+        "SELECT record_l, record_r, weight, conflict FROM edge ORDER BY record_l, record_r", schema
+    )
+
+
 def _replace(bulk: Bulk, connection: duckdb.DuckDBPyConnection, seq: int, *, removed: bool) -> None:
     if removed:
         gone = connection.sql(
