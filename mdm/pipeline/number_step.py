@@ -103,7 +103,7 @@ def _issue(context: Context, store: Bulk, kind: NumberKind) -> int:
     count = int(people.num_rows)
     if count == 0:
         return 0
-    start = set_aside(context.settings, store, kind, count=count, key=context.numbers.fingerprint)
+    start = set_aside(context.settings, store.scalar, kind, count=count, key=context.numbers.fingerprint)
     numbers = pa.array(context.numbers.numbers(kind, start=start, count=count), pa.string())
     sequence = pa.array(np.arange(start, start + count))
     reason = Reason.ANCHORED if kind is NumberKind.SSN else Reason.NOT_ANCHORED

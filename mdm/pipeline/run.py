@@ -144,7 +144,7 @@ def run(
         if unchanged and not force and not retrain:
             return RunReport(run_id=last, nothing_to_do=True, steps=_finished_steps(store, last))
         numbers = number_plan(settings, store)
-        require_known(store)
+        require_known(store.scalar)
         delta = None if force or retrain else _delta(store, last, declared, model, rules)
         run_id, resumed = _begin(store, fingerprint, declared, source)
         done = {step.step: step for step in _finished_steps(store, run_id)}
@@ -171,7 +171,8 @@ def run(
             if reader not in done and not work.has_saved(name):
                 done.pop(name, None)
         steps = [done.get(name) or _perform(context, name, progress) for name in STEPS]
-        settle(settings, key=numbers.fingerprint)
+        with bulk(settings) as store:
+            settle(settings, store.scalar, key=numbers.fingerprint)
         _finish(settings, run_id, source, steps, actor=actor)
     checkpoint(settings, source=source)
     discard(settings, run_id)

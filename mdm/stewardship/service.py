@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -17,8 +18,9 @@ from golden_record.policy import load_policy
 from mdm.errors import ApprovalNeededError, IdentityError
 from mdm.identity.changes import plan
 from mdm.identity.clock import Source
-from mdm.identity.commands import Command, DecideReview, ReserveNumbers, Unmerge
+from mdm.identity.commands import Command, DecideReview, Unmerge
 from mdm.identity.events import EventKind, Stamp, canonical_json
+from mdm.identity.numbers import NumberKind
 from mdm.identity.reconcile import Question
 from mdm.registries.attributes import load_attributes
 from mdm.registries.declaration import load_registries
@@ -27,13 +29,13 @@ from mdm.store.engine import make_engine
 from mdm.store.facts import load_for, standing_golden
 from mdm.store.golden import GoldenRules, golden_of, last_as_of, renew_golden
 from mdm.store.keys import SSN_KEY_FINGERPRINT, number_plan_of
+from mdm.store.sequences import set_aside, settle
 from mdm.store.unit_of_work import UnitOfWork, unit_of_work
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mdm.identity.plans import Plan
-    from mdm.identity.ssn import NumberPlan
     from mdm.settings import Settings
 
 COMMANDS: TypeAdapter[Command] = TypeAdapter(Command)
@@ -184,15 +186,20 @@ class Identity:
             source=self.source,
             by_hand=True,
             approved_by=approved_by,
-            numbers=self._number_plan(work) if isinstance(command, ReserveNumbers) else None,
+            numbers=partial(self._fresh_numbers, work),
         )
         return plan(work.state, command, facts)
 
-    def _number_plan(self, work: UnitOfWork) -> NumberPlan:
+    def _fresh_numbers(self, work: UnitOfWork, count: int) -> list[tuple[int, str]]:
+        """Those that an earlier request or run set aside are noted as issued, where they are in the store."""
         fingerprint = work.meta(SSN_KEY_FINGERPRINT)
         if fingerprint is None:
             raise IdentityError("No number was given out yet.", hint="Run `mdm run` first.")
-        return number_plan_of(self.settings, fingerprint=fingerprint)
+        plan = number_plan_of(self.settings, fingerprint=fingerprint)
+        kind = NumberKind.SSN
+        settle(self.settings, work.scalar, key=fingerprint)
+        start = set_aside(self.settings, work.scalar, kind, count=count, key=fingerprint)
+        return list(enumerate(plan.numbers(kind, start=start, count=count), start=start))
 
     def _questions(self, work: UnitOfWork, command: Command, planned: Plan) -> list[Question]:
         """Records that joined after a merge now undone stay with the survivor; a person looks at those that may not belong there."""

@@ -22,16 +22,14 @@ from mdm.identity.commands import (
 )
 from mdm.identity.events import EventKind
 from mdm.identity.journeys import Arrival, taken_out
-from mdm.identity.numbers import NumberKind
 from mdm.identity.plans import Facts, OpenQuestion, PastMerge
-from mdm.store.tables import event, golden, membership, record, record_version, renumbering, review, ssn
+from mdm.store.tables import event, golden, membership, record, record_version, renumbering, review
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from mdm.identity.clock import Source
     from mdm.identity.commands import Command
-    from mdm.identity.ssn import NumberPlan
     from mdm.store.unit_of_work import UnitOfWork
 
 
@@ -43,7 +41,7 @@ def load_for(
     source: Source,
     by_hand: bool,
     approved_by: str | None = None,
-    numbers: NumberPlan | None = None,
+    numbers: Callable[[int], list[tuple[int, str]]] | None = None,
 ) -> Facts:
     """Brings what the command is about into the state at hand, and what the rules ask beside it.
 
@@ -54,7 +52,7 @@ def load_for(
         source: gives new entity IDs.
         by_hand: whether a person asks, not a run.
         approved_by: the second person, where there is one.
-        numbers: gives new numbers.
+        numbers: gives so many new numbers, with their places in the sequence.
     """
     work.load(command.expected)
     facts = Facts()
@@ -78,8 +76,8 @@ def load_for(
             facts = _for_merge(work, sides, anchors, by_hand=by_hand, approved_by=approved_by)
             facts = replace(facts, question=question)
         case ReserveNumbers():
-            assert numbers is not None, "new numbers need the plan of numbers"
-            facts = Facts(fresh_numbers=_fresh_numbers(work, numbers, command.count))
+            assert numbers is not None, "nobody gives new numbers"
+            facts = Facts(fresh_numbers=numbers(command.count))
         case AssignNumber():
             work.load([command.entity])
             work.load_number(command.number)
@@ -120,13 +118,6 @@ def open_question(work: UnitOfWork, number: int) -> OpenQuestion:
         raise IdentityError(f"There is no question {number}.", hint="`mdm review list` shows the open ones.")
     records = orjson.loads(row["detail"]).get("records", ())
     return OpenQuestion(number, row["state"], row["version"], tuple(records))
-
-
-def _fresh_numbers(work: UnitOfWork, numbers: NumberPlan, count: int) -> list[tuple[int, str]]:
-    kind = NumberKind.SSN
-    last = work.connection.scalar(select(func.max(ssn.c.sequence)).where(ssn.c.kind == kind.value))
-    start = 0 if last is None else int(last) + 1
-    return list(enumerate(numbers.numbers(kind, start=start, count=count), start=start))
 
 
 def _is_anchored(work: UnitOfWork, entity: str, *, anchors: Collection[str]) -> bool:

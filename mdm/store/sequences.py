@@ -19,14 +19,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from mdm.errors import ConfigurationError, StoreError
 from mdm.identity.events import EventKind
 from mdm.identity.numbers import NumberKind
-from mdm.store.engine import bulk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from mdm.settings import Settings
-    from mdm.store.engine import Bulk
+
+    Scalar = Callable[[str], Any]
+    """Gives the first value of a query's first row, None if there is none."""
 
 _RESTORED = f"SELECT body FROM event WHERE kind = '{EventKind.STORE_RESTORED}' ORDER BY seq DESC LIMIT 1"
 
@@ -60,8 +61,7 @@ class Mark(BaseModel):
     kinds: dict[NumberKind, Set]
 
 
-def standing(scalar: Callable[[str], Any]) -> Standing:
-    """`scalar` gives the first value of a query's first row, None if there is none."""
+def standing(scalar: Scalar) -> Standing:
     body = scalar(_RESTORED)
     floors = {} if body is None else orjson.loads(body)["data"]
     following = {
@@ -74,9 +74,9 @@ def standing(scalar: Callable[[str], Any]) -> Standing:
     return Standing(following, known=floors.get("known", True))
 
 
-def require_known(store: Bulk) -> Standing:
+def require_known(scalar: Scalar) -> Standing:
     """Refuses a store of which it is not known where its sequences go on."""
-    found = standing(store.scalar)
+    found = standing(scalar)
     if not found.known:
         raise StoreError(
             "It is not known which numbers were issued after the backup that this store was restored from.",
@@ -86,15 +86,15 @@ def require_known(store: Bulk) -> Standing:
     return found
 
 
-def set_aside(settings: Settings, store: Bulk, kind: NumberKind, *, count: int, key: str) -> int:
+def set_aside(settings: Settings, scalar: Scalar, kind: NumberKind, *, count: int, key: str) -> int:
     """The first of `count` places that this transaction may use; the mark covers them before it is committed.
 
     Raises:
         StoreError: it is not known where the sequence goes on, or the store is an earlier one than the mark.
         ConfigurationError: the mark cannot be written.
     """
-    start = require_known(store).following[kind]
-    name = str(store.scalar("SELECT value FROM meta WHERE name = 'store_id'"))
+    start = require_known(scalar).following[kind]
+    name = _store_id(scalar)
     mark = read_mark(settings, store=name, key=key) or Mark(store=name, key=key, kinds={})
     former = mark.kinds.get(kind, Set(before=0, after=0))
     if start < former.before:
@@ -108,18 +108,20 @@ def set_aside(settings: Settings, store: Bulk, kind: NumberKind, *, count: int, 
     return start
 
 
-def settle(settings: Settings, *, key: str) -> None:
+def settle(settings: Settings, scalar: Scalar, *, key: str) -> None:
     """Notes that what was set aside and is in the store was issued: from now on an earlier state of the store is known as such."""
-    with bulk(settings) as store:
-        found = standing(store.scalar).following
-        name = str(store.scalar("SELECT value FROM meta WHERE name = 'store_id'"))
-    mark = read_mark(settings, store=name, key=key)
+    found = standing(scalar).following
+    mark = read_mark(settings, store=_store_id(scalar), key=key)
     if mark is not None:
         kinds = {
             kind: Set(before=max(places.before, found[kind]), after=max(places.after, found[kind]))
             for kind, places in mark.kinds.items()
         }
         write_mark(settings, mark.model_copy(update={"kinds": kinds}))
+
+
+def _store_id(scalar: Scalar) -> str:
+    return str(scalar("SELECT value FROM meta WHERE name = 'store_id'"))
 
 
 def mark_file(settings: Settings) -> Path:

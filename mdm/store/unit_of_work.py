@@ -135,6 +135,9 @@ class UnitOfWork:
     def meta(self, name: str) -> str | None:
         return self.connection.scalar(select(meta.c.value).where(meta.c.name == name))
 
+    def scalar(self, sql: str) -> Any:
+        return self.connection.exec_driver_sql(sql).scalar()
+
     def key(self, entity_id: str) -> int:
         return self._key[entity_id]
 

@@ -134,7 +134,7 @@ def test_a_number_out_of_turn_is_found(lives, country, monkeypatch):
     monkeypatch.setattr(
         number_step,
         "set_aside",
-        lambda _settings, store, kind, **_: store.scalar(
+        lambda _settings, scalar, kind, **_: scalar(
             f"SELECT MAX(sequence) + 1 FROM ssn WHERE kind = '{kind}'"
         ),
     )
