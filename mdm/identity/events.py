@@ -178,6 +178,10 @@ def leaf_hash(body: str) -> str:
     return hashlib.sha256(b"\x00" + body.encode()).hexdigest()
 
 
+LEAF_HASH = "sha256('\\x00'::BLOB || encode(body))"
+"""DuckDB: the same over a column `body`."""
+
+
 def json_strings(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     """JSON texts of plain strings (codes, UUIDs, numbers: nothing that needs escaping); null becomes `null`."""
     quoted = pc.binary_join_element_wise('"', column, '"', "")

@@ -132,7 +132,9 @@ def _by_batch(rows: pa.Table) -> Iterator[tuple[int, pa.Table]]:
 
 def _read_versions(opened: Opened) -> None:
     """Tables record, refused_seen, and version_seen: each version as later checks need it, hashed as it is now."""
-    opened.read("record", _RECORD)
+    every = opened.store.read(f"SELECT {', '.join(_RECORD.names)} FROM record ORDER BY record_id", _RECORD)
+    opened.put("record", every)
+    every = every.select(["kind", "local_id", "registry"]).combine_chunks()
     opened.put("version_seen", _SEEN.empty_table())
     opened.connection.execute("ALTER TABLE version_seen ADD COLUMN as_hashed BOOLEAN")
     last = int(opened.store.scalar("SELECT COALESCE(MAX(version_id), 0) FROM record_version"))
@@ -141,12 +143,18 @@ def _read_versions(opened: Opened) -> None:
             f"SELECT {', '.join(_VERSION.names)} FROM record_version WHERE version_id >= {start} AND version_id < {start + _AT_ONCE}",
             _VERSION,
         )
+        # records are numbered without gaps: that was looked at before
+        place = rows["record_id"].to_numpy() - 1
+        there = (place >= 0) & (place < every.num_rows)
+        rows, of = rows.filter(pa.array(there)), every.take(pa.array(place[there]))
+        for name in of.column_names:
+            rows = rows.append_column(name, of[name])
         opened.connection.register("arriving", rows)
         opened.connection.execute(
             f"""
             INSERT INTO version_seen BY NAME
             SELECT * EXCLUDE (kind, local_id, row_number, raw), {ROW_HASH} AS row_hash, content_hash = {CONTENT_HASH} AS as_hashed
-            FROM (SELECT a.*, r.kind, r.local_id, r.registry FROM arriving AS a JOIN record AS r USING (record_id))
+            FROM arriving
             """
         )
         opened.connection.unregister("arriving")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from mdm.identity.events import EventKind
 from mdm.identity.numbers import LIVE, NumberKind
-from mdm.identity.ssn import kind_of
+from mdm.identity.ssn import are_of_kind
 from mdm.pipeline.checks.opened import Found, Opened, columns
 
 _K = EventKind
@@ -26,11 +28,8 @@ def numbers(opened: Opened) -> Found:
             texts=["number", "state", "superseded_by", "reason"],
         ),
     )
-    for number, kind, sequence in opened.rows(
-        "SELECT number, kind, sequence FROM ssn ORDER BY kind, sequence"
-    ):
-        if kind_of(number) != kind:
-            return opened.count("ssn"), f"{kind} number {sequence} has a wrong form or check digit"
+    if (wrong := _malformed(opened)) is not None:
+        return opened.count("ssn"), wrong
     opened.connection.execute(
         f"""
         CREATE OR REPLACE TABLE told_issue AS
@@ -85,6 +84,19 @@ def numbers(opened: Opened) -> Found:
         )
     )
     return opened.count("kept_number"), wrong
+
+
+def _malformed(opened: Opened) -> str | None:
+    for kind in NumberKind:
+        rows = opened.connection.sql(
+            f"SELECT number, sequence FROM ssn WHERE kind = '{kind}' ORDER BY sequence"
+        ).to_arrow_table()
+        bad = np.flatnonzero(~are_of_kind(rows["number"], kind))
+        if len(bad):
+            return f"{kind} number {rows['sequence'][int(bad[0])]} has a wrong form or check digit"
+    return opened.first(
+        f"SELECT 'number ' || sequence || ' is of no kind' FROM ssn WHERE kind NOT IN ({', '.join(repr(k.value) for k in NumberKind)}) ORDER BY 1"
+    )
 
 
 def _out_of_turn(opened: Opened) -> str | None:

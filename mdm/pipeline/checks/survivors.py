@@ -62,7 +62,7 @@ def _ask(opened: Opened) -> None:
         "SELECT detail FROM run_step SEMI JOIN (FROM run WHERE finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT 1)"
         " USING (run_id) WHERE step = 'golden'"
     )
-    told = [orjson.loads(run[0][0])["moment"]] if run else []
+    told = [moment for (detail,) in run if (moment := orjson.loads(detail).get("moment"))]
     opened.put("golden_moment", pa.Table.from_pylist(told, schema=_MOMENT))
     opened.connection.execute(
         f"""
