@@ -16,16 +16,8 @@ from mdm.cli.log import log_commands
 from mdm.cli.openlineage import openlineage
 from mdm.cli.quarantine import quarantine_commands
 from mdm.cli.registry import registry_commands
-from mdm.cli.steward import (
-    approval_commands,
-    decide,
-    merge,
-    number_commands,
-    review_commands,
-    split,
-    unmerge,
-    withdraw,
-)
+from mdm.cli.reviews import approval_commands, review_commands
+from mdm.cli.steward import decide, merge, number_commands, split, unmerge, withdraw
 from mdm.cli.terminal import (
     AsOfOption,
     JsonOption,

@@ -204,7 +204,10 @@ def test_a_rewritten_event_and_nodes_do_not_give_the_signed_root(signed):
         ("INSERT INTO log_node VALUES (8, 3, 'x')", "more nodes"),
         ("UPDATE checkpoint SET at = '2020' WHERE size = 256", "checkpoint of 256 events: its row"),
         ("UPDATE checkpoint SET size = 899 WHERE size = 900", "checkpoint of 899 events: its row"),
-        ("UPDATE checkpoint SET note = replace(note, '256', '257') WHERE size = 256", "signature is wrong"),
+        (
+            "UPDATE checkpoint SET note = replace(note, '\n256\n', '\n257\n') WHERE size = 256",
+            "signature is wrong",
+        ),
         ("UPDATE checkpoint SET note = 'x' WHERE size = 256", "not a signed note"),
     ],
 )
