@@ -35,7 +35,7 @@ class Measured:
     """One store, and the pairs of people that are merged in it."""
 
     def __init__(self, settings: Settings, pairs: int) -> None:
-        self.identity = Identity(settings)
+        self.identity = Identity(settings, keep_open=True)
         self.merge: list[float] = []
         self.unmerge: list[float] = []
         with reading(settings) as connection:

@@ -78,11 +78,14 @@ class Preview:
 class Identity:
     """Commands on one store. Safe to share between threads; each command is a transaction of its own."""
 
-    def __init__(self, settings: Settings, *, source: Source | None = None) -> None:
+    def __init__(
+        self, settings: Settings, *, source: Source | None = None, keep_open: bool = False
+    ) -> None:
+        """`keep_open` is for a process that makes many changes and opens the store in no other way meanwhile."""
         attributes = load_attributes(settings.attributes_file)
         registries = load_registries(settings.registries_folder, attributes=attributes)
         self.source = source or Source()
-        self.engine = make_engine(settings)
+        self.engine = make_engine(settings, keep_open=keep_open)
         self.anchors = sorted(code for code, declared in registries.items() if declared.anchor)
         self.sealed = frozenset(
             code for code, declared in registries.items() if declared.sensitivity == "sealed"

@@ -111,6 +111,8 @@ def close_approval(work: UnitOfWork, number: int, *, state: str, stamp: Stamp) -
 
 def raise_questions(work: UnitOfWork, questions: Sequence[Question], *, stamp: Stamp) -> None:
     """New questions only: one that is open or decided already is not asked twice."""
+    if not questions:
+        return
     known = set(
         work.connection.scalars(
             select(review.c.subject).where(review.c.subject.in_([q.subject for q in questions]))

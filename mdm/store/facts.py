@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import func, select
+from sqlalchemy import func, select, union_all
 
 from mdm.errors import IdentityError
 from mdm.identity.commands import (
@@ -159,23 +159,22 @@ def _verified(
     """Personal IDs that an anchor registry gives the entities' active records."""
     found: dict[str, frozenset[str]] = {}
     for entity in entities:
+        # what an entity's few records are is looked at here: a condition on the registry tempts SQLite to walk through all of it
         rows = work.connection.execute(
-            select(record_version.c.attributes, record_version.c.issues)
+            select(record.c.registry, record.c.status, record_version.c.attributes, record_version.c.issues)
             .join(
-                record,
+                record_version,
                 (record.c.record_id == record_version.c.record_id)
                 & (record.c.version == record_version.c.version),
             )
-            .where(
-                record.c.record_id.in_(work.state.members.get(entity, ())),
-                record.c.registry.in_(anchors),
-                record.c.status == "active",
-            )
+            .where(record.c.record_id.in_(work.state.members.get(entity, ())))
         ).all()
         found[entity] = frozenset(
             number
-            for attributes, issues in rows
-            if (number := orjson.loads(attributes).get("personal_id"))
+            for registry, status, attributes, issues in rows
+            if registry in anchors
+            and status == "active"
+            and (number := orjson.loads(attributes).get("personal_id"))
             and "personal_id" not in orjson.loads(issues or "{}")
         )
     return found
@@ -235,11 +234,17 @@ def _past_merge(work: UnitOfWork, seq: int) -> PastMerge:
 
 
 def _arrivals(work: UnitOfWork, records: Collection[int], *, since: int) -> Iterator[Arrival]:
+    stays = select(membership.c.record_id, membership.c.from_event).where(
+        membership.c.record_id.in_(records), membership.c.from_event > since
+    )
+    # each half by its own partial index
+    joined = union_all(
+        stays.where(membership.c.until_event.is_(None)), stays.where(membership.c.until_event.is_not(None))
+    ).subquery("joined")
     rows = work.connection.execute(
-        select(membership.c.record_id, membership.c.from_event, event.c.kind, event.c.body)
-        .join(event, event.c.seq == membership.c.from_event)
-        .where(membership.c.record_id.in_(records), membership.c.from_event > since)
-        .order_by(membership.c.from_event, membership.c.record_id)
+        select(joined.c.record_id, joined.c.from_event, event.c.kind, event.c.body)
+        .join(event, event.c.seq == joined.c.from_event)
+        .order_by(joined.c.from_event, joined.c.record_id)
     )
     for record_id, seq, kind, body in rows:
         undone = orjson.loads(body)["data"]["merge"] if kind == EventKind.ENTITY_UNMERGED else None

@@ -81,9 +81,13 @@ class UnitOfWork:
             heirs = {
                 self._row[name]["superseded_by"] for name in found if self._row[name]["superseded_by"]
             } - self._id.keys()
-            wanted = set(
-                self.connection.scalars(select(entity.c.entity_id).where(entity.c.entity_key.in_(heirs)))
+            wanted = (
+                set(self.connection.scalars(select(entity.c.entity_id).where(entity.c.entity_key.in_(heirs))))
+                if heirs
+                else set()
             )
+        if not loaded:
+            return self.state
         for name in loaded:
             heir = self._row[name]["superseded_by"]
             if heir is not None:
@@ -96,6 +100,8 @@ class UnitOfWork:
 
     def load_records(self, records: Collection[int]) -> State:
         """Adds the entities to which records belong now."""
+        if not records:
+            return self.state
         rows = self.connection.scalars(
             select(entity.c.entity_id)
             .join(membership, membership.c.entity_key == entity.c.entity_key)
@@ -120,6 +126,8 @@ class UnitOfWork:
 
     def ids(self, keys: Iterable[int]) -> dict[int, str]:
         wanted = [key for key in keys if key not in self._id]
+        if not wanted:
+            return {key: self._id[key] for key in keys}
         rows = self.connection.execute(
             select(entity.c.entity_key, entity.c.entity_id).where(entity.c.entity_key.in_(wanted))
         ).all()
