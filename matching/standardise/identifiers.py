@@ -27,6 +27,9 @@ from matching.standardise.text import says_nothing, tidy
 _SEPARATORS = re.compile(r"[\s.\-_/']+")
 _DIGIT_LOOKALIKES = str.maketrans("OoIl", "0011")
 _HEALTH_CARD = re.compile(r"[A-Z]{2}[1-5][0-9]{12}")
+_IDENTIFIER = re.compile(r"[A-Z0-9]{1,40}")
+# shorter ones are as often true codes: 2222 is a postcode, 12345 a number of a file
+_SHORTEST_PLACEHOLDER = 6
 _PASSPORT = re.compile(r"[A-Z0-9]{6,15}")
 _COUNTING = "01234567890123456789"
 _COUNTRY_PREFIXES = range(
@@ -237,3 +240,17 @@ def parse_passport_no(raw: str, *, options: Options = NO_OPTIONS) -> Parsed:
     if not _PASSPORT.fullmatch(text) or sum(c.isdigit() for c in text) < 4:
         return Parsed(None, "passport_no.structure")
     return Parsed(text)
+
+
+def parse_identifier(raw: str, *, options: Options = NO_OPTIONS) -> Parsed:
+    """A number of another country or office, of letters and digits, in capitals and without separators; also a postcode."""
+    del options
+    text = _compact(raw).upper()
+    if not text:
+        return MISSING if not tidy(raw) else Parsed(None, "identifier.placeholder")
+    placeholder = len(text) >= _SHORTEST_PLACEHOLDER and text.isdigit() and _placeholder(text)
+    if says_nothing(tidy(raw)) or placeholder:
+        return Parsed(None, "identifier.placeholder")
+    if re.fullmatch(r"\d[\d,]*\.?\d*E\+\d+", text):
+        return Parsed(None, "identifier.scientific")
+    return Parsed(text) if _IDENTIFIER.fullmatch(text) else Parsed(None, "identifier.structure")

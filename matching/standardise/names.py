@@ -17,10 +17,9 @@ from matching.standardise.reference import read_table
 from matching.standardise.syllables import could_be_plain_syllable, from_keystrokes, standard_syllable
 from matching.standardise.text import says_nothing, tidy
 
-_APOSTROPHES = str.maketrans(
-    dict.fromkeys("\u2019\u2018\u02bc\u02b9\u2032\u00b4`\u201b\uff07\u02bb", "'")
-    | {"Ð": "Đ", "ð": "đ", "\u2010": "-", "\u2011": "-"}
-)
+_MARKS = dict.fromkeys("\u2019\u2018\u02bc\u02b9\u2032\u00b4`\u201b\uff07\u02bb", "'")
+_PUNCTUATION = str.maketrans(_MARKS | {"\u2010": "-", "\u2011": "-"})
+_APOSTROPHES = _PUNCTUATION | str.maketrans({"Ð": "Đ", "ð": "đ"})
 _NOTE = re.compile(r"[(\[{<][^)\]}>]*(?:[)\]}>]|$)")
 _REMARK = re.compile(
     r"(?<=\w)[\s,;/-]+(?:đã chết|đã mất|chết|mất|từ trần|tức là|tức|tên thường gọi|tên gọi khác|tên khác|bí danh|"
@@ -267,3 +266,21 @@ def _from_legacy_word(word: str, encoding: str) -> tuple[str, str | None]:
     """The word as it was meant, and the syllable it is, if one."""
     meant = decode_legacy(word, encoding)
     return meant, standard_syllable(meant.lower())
+
+
+def parse_name_part(raw: str, *, options: Options = NO_OPTIONS) -> Parsed:
+    """A given name or surname that an office keeps in a column of its own, of any language.
+
+    Nothing is repaired by the rules of Vietnamese. Text in capitals or small letters only becomes title case; mixed case
+    (McDonald, van Dijk) stays.
+    """
+    del options
+    repaired = repair_mojibake(raw)
+    text = tidy(raw if repaired is None else repaired).translate(_PUNCTUATION).strip(" ,;.-")
+    if not text:
+        return MISSING if not tidy(raw) else Parsed(None, "name.placeholder")
+    if says_nothing(text) or not any(c.isalpha() for c in text):
+        return Parsed(None, "name.placeholder")
+    if text in (text.lower(), text.upper()):
+        text = " ".join(title_word(word) for word in text.lower().split())
+    return Parsed(text, None if repaired is None else "name.mojibake")
