@@ -73,9 +73,9 @@ def ascii_letters(text: str) -> str:
 
 @lru_cache(maxsize=1 << 14)
 def _ascii_letter(letter: str) -> str:
-    bare = "".join(c for c in unicodedata.normalize("NFKD", letter) if not unicodedata.combining(c)).translate(
-        _ASCII_LETTERS
-    )
+    bare = "".join(
+        c for c in unicodedata.normalize("NFKD", letter) if not unicodedata.combining(c)
+    ).translate(_ASCII_LETTERS)
     if bare.isascii():
         return bare
     return "".join(c for c in anyascii(letter).lower() if c.isalnum())
