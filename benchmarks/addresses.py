@@ -14,13 +14,13 @@ import argparse
 import random
 import time
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
 from matching.standardise.addresses import ResolvedUnit, resolve
 from matching.standardise.letters import ascii_letters
-from matching.standardise.units import LEGACY, NOW, Unit, Units, default_units
+from matching.standardise.units import Unit, Units, default_units
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,8 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from matching.standardise.letters import fold
-from matching.standardise.unit_names import NameKey, marked_name, misspelt_kind_key, name_keys, province_keys
+from matching.standardise.unit_names import (
+    NameKey,
+    marked_name,
+    misspelt_kind_key,
+    name_keys,
+    province_keys,
+    without_kind,
+)
 from matching.standardise.units import LEGACY, NOW, Unit, Units
 
 if TYPE_CHECKING:
@@ -97,11 +103,12 @@ def _candidates(units: Units, names: Names, era: str | None) -> Iterator[Candida
     anywhere = not (names.province or names.district)
     for table, place_edits, place_cost in _tables(units, names):
         for key, edits, codes in _near(table, keys, more=0 if names.plain else 1, only_exact=anywhere):
+            written = marked_name(without_kind(names.commune, key))
             limit = 0.0 if anywhere else max(1, allowed_edits(key.key)) + _SLACK
             for code in codes:
                 unit = units.by_code[code]
                 unmarked = names.plain or key.key.isdecimal()
-                name_cost = edits if unmarked else _name_cost(_marked_of(names.commune, key.key), unit, edits)
+                name_cost = edits if unmarked else _name_cost(written, unit, edits)
                 name_cost += _KIND if key.kind and key.kind != unit.kind else 0
                 day_cost = _day_cost(unit, era, district=bool(names.district))
                 if name_cost + (0 if anywhere else place_cost + day_cost) > limit:
@@ -194,29 +201,20 @@ def _district_cost(units: Units, unit: Unit, keys: Iterable[NameKey]) -> float:
     )
 
 
-@lru_cache(maxsize=1 << 16)
-def _marked_of(text: str, key: str) -> str:
-    """The words of a marked name that the key stands for: without the kind."""
-    words = marked_name(text).split()
-    for start in range(len(words)):
-        if fold("".join(words[start:])) == key:
-            return " ".join(words[start:])
-    return " ".join(words)
-
-
 @lru_cache(maxsize=1 << 15)
 def bare_name(unit: Unit) -> str:
     """The name with its marks, without its kind."""
     return unit.marked.split(" ", unit.kind.count(" ") + 1)[-1] if unit.kind else unit.marked
 
 
-def same_marks_and_kind(unit: Unit, text: str, *, plain: bool) -> bool:
+def same_marks_and_kind(unit: Unit, text: str, key: NameKey, *, plain: bool) -> bool:
     """Whether a name that agrees with the unit's key agrees in kind and, if not `plain`, in marks."""
-    return any(
-        (plain or key.key.isdecimal() or _marked_of(text, key.key) == bare_name(unit))
-        and key.kind in ("", unit.kind)
-        for key in name_keys(text)
-    )
+    if key.kind not in ("", unit.kind):
+        return False
+    if plain or key.key.isdecimal():
+        return True
+    written = without_kind(text, key)
+    return written == (name := bare_name(unit)) or marked_name(written) == name
 
 
 def common_parent(units: Units, candidates: Iterable[Candidate]) -> Unit | None:

@@ -80,19 +80,21 @@ def _exactly(units: Units, names: Names, vocabulary: str) -> Match | None:
     if names.province and not (provinces and _is_named(units, provinces[0], names.province)):
         return None
     places = _districts(units, names.district, provinces, fuzzy=False) if names.district else provinces
+    plain = names.plain
     for place in places if len(places) == 1 else ():
         table = units.communes.get(place, {})
         for key in name_keys(names.commune):
             fitting = [
                 code
                 for code in table.get(key.key, ())
-                if same_marks_and_kind(units.by_code[code], names.commune, plain=names.plain)
+                if same_marks_and_kind(units.by_code[code], names.commune, key, plain=plain)
             ]
             if len(fitting) == 1 and (unit := units.by_code[fitting[0]]).code[0] == vocabulary:
                 return Match(unit, 1.0 if names.province else 1 - _WIDER_COST, None)
     return None
 
 
+@lru_cache(maxsize=1 << 14)
 def _is_named(units: Units, province: str, text: str) -> bool:
     table = units.provinces[province[0]]
     return any(table.get(key) == province for key in province_keys(text))
