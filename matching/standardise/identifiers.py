@@ -60,22 +60,6 @@ def personal_id_facts(personal_id: str) -> PersonalIdFacts | None:
     return PersonalIdFacts(personal_id[:3], sex, century + int(personal_id[4:6]))
 
 
-def check_against(personal_id: str, sex: str | None, birth_date: str | None) -> list[str]:
-    """Codes of what the number contradicts: `personal_id.sex`, `personal_id.birth_year`.
-
-    `birth_date` is canonical (its first four characters are the year). Which side is wrong is not known here.
-    """
-    facts = personal_id_facts(personal_id)
-    if facts is None:
-        return []
-    found = []
-    if sex is not None and sex != facts.sex:
-        found.append("personal_id.sex")
-    if birth_date is not None and birth_date[:4] != str(facts.birth_year):
-        found.append("personal_id.birth_year")
-    return found
-
-
 def _compact(raw: str) -> str:
     """Without separators; the fraction that a spreadsheet adds to a number is dropped."""
     text = tidy(raw)

@@ -92,6 +92,6 @@ def fold(text: str) -> str:
     return " ".join(filter(None, (fold_word(word) for word in _WORDS.findall(text))))
 
 
-# marks of all scripts: without them a Khmer word would fall into its letters
-_ANY_MARK = "".join(c for c in map(chr, range(0x300, 0x3100)) if unicodedata.category(c).startswith("M"))
-_WORDS = re.compile(rf"[^\W_]+(?:[{_ANY_MARK}]+[^\W_]*)*")
+# without the vowel signs and other marks of its script a Khmer word would fall into its consonants
+MARKS = "".join(c for c in map(chr, range(0x370, 0x3100)) if unicodedata.category(c).startswith("M"))
+_WORDS = re.compile(rf"[^\W_]+(?:[\u0300-\u036f{MARKS}]+[^\W_]*)*")
