@@ -21,6 +21,7 @@ from matching.standardise.units import LEGACY, NOW, REFORM, Unit, Units
 _REFORM_DAY = dt.date.fromisoformat(REFORM)
 _OLD_FIRST, _NEW_FIRST = LEGACY + NOW, NOW + LEGACY
 _LONGEST_NAME = 7
+_LONGEST_TEXT = 1000  # letters; no address has more
 _PER_PART = 0.2  # a reading that explains one part more may be that much worse
 _COLUMNS = ("street", "commune", "district", "province", "text", "commune_code")
 RESULT_SCHEMA = pa.schema([(name, pa.string()) for name in ("unit", "level", "province", "street", "issue")])
@@ -60,7 +61,7 @@ def resolve(
     tried second; without a day both are tried, the old one first where a district is named.
     """
     era = _era(as_of)
-    written = Names(*(_said(part) for part in (commune, district, province)))
+    written = Names(*(_said(part)[:_LONGEST_TEXT] for part in (commune, district, province)))
     line = _said(street)
     if commune_code is not None and (unit := _by_official_code(units, tidy(commune_code), era)) is not None:
         return _resolved(units, Match(unit, 1.0, None), line or None, era)
@@ -69,6 +70,8 @@ def resolve(
         return _resolved(units, search(units, written, era), line or None, era)
     if not whole:
         return _resolved(units, None, line or None, era, given=commune_code is not None)
+    if len(whole) > _LONGEST_TEXT:
+        return _resolved(units, None, line or whole, era)
     parts = [*segments(whole, units), *filter(None, (written.district, written.province))]
     match, used = _read_tail(units, tuple(parts[-3:]), era)
     before = parts[: len(parts) - used]

@@ -60,7 +60,7 @@ _PREFIX_GAP = re.compile(r"\b([HYKhyk])\s*'\s*(?=\w)")
 _STRAY_APOSTROPHE = re.compile(r"(?<!\w)'|'(?!\w)")
 _HYPHENS = re.compile(r"\s*-+\s*")
 _MOST_ROUNDS = 5
-_LOST_LETTERS = re.compile(r"(?<=[^\W\d])[?\ufffd]+|[?\ufffd]+(?=[^\W\d])")
+_LOST_LETTERS = re.compile(r"(?<=[^\W\d])[?\ufffd]+|(?<![?\ufffd])[?\ufffd]+(?=[^\W\d])")
 _INITIAL = re.compile(r"\b[^\W\d_]\.(?=\s*\w)")
 _DIGITS = re.compile(r"\d+")
 

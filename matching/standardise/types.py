@@ -62,8 +62,24 @@ _PARSERS: dict[str, Parser] = {
     "text": parse_text,
     "integer": parse_integer,
 }
+LONGEST = 1000
+"""Letters. What is longer is no name, date or number, whatever it begins with; free text may have any length."""
+
+
+def _limited(name: str, parse: Parser) -> Parser:
+    too_long = Parsed(None, f"{name}.too_long")
+
+    def limited(raw: str, *, options: Options = NO_OPTIONS) -> Parsed:
+        return parse(raw, options=options) if len(raw) <= LONGEST else too_long
+
+    return limited
+
+
 VALUE_TYPES: Mapping[str, ValueType] = MappingProxyType(
-    {name: ValueType(name, parse) for name, parse in _PARSERS.items()}
+    {
+        name: ValueType(name, parse if name == "text" else _limited(name, parse))
+        for name, parse in _PARSERS.items()
+    }
 )
 
 

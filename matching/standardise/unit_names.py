@@ -85,7 +85,7 @@ def without_kind(text: str, key: NameKey) -> str:
 
 def _joined(lower: str) -> str:
     key = fold(lower).replace(" ", "")
-    return str(int(key)) if key.isdecimal() else key
+    return key.lstrip("0") or "0" if key.isdecimal() else key
 
 
 def province_keys(text: str) -> tuple[str, ...]:
