@@ -3,14 +3,13 @@
 What an attribute X gives, by its type:
 
     name          X_key X_toneless X_folded; full_name also surname middle given name_sorted name_initials
-    name_part     X_folded
     date          X_iso (full dates only) X_year X_month X_day X_precision (day, january_first, month, year)
     unit          X; address_unit and address_province instead commune communes_now province, all three together
-    text          X_folded; address_street gives street_folded
+    text          X_folded (as does name_part); address_street gives street_folded
     integer       X as a number
     others        X
 
-An attribute of many values gives lists. A person with a personal_id of that type also gets pid_sex and pid_birth_year (what the personal number says)
+An attribute of many values gives lists. A person also gets pid_sex and pid_birth_year (what the personal number says)
 and personal_ids (current number, former ones, and those found in other fields). Numbers are moved to the field they belong
 to: a 12-digit tax code, social-insurance or health-card number is a personal number and fills an empty one; a health card fills an
 empty social_insurance_no. A missing value is null in every feature, a list is never empty.
