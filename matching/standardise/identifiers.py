@@ -27,6 +27,7 @@ from matching.standardise.text import says_nothing, tidy
 _SEPARATORS = re.compile(r"[\s.\-_/']+")
 _DIGIT_LOOKALIKES = str.maketrans("OoIl", "0011")
 _HEALTH_CARD = re.compile(r"[A-Z]{2}[1-5][0-9]{12}")
+_NO_BRACKETS = str.maketrans("", "", "+()#")
 _IDENTIFIER = re.compile(r"[A-Z0-9]{1,40}")
 # shorter ones are as often true codes: 2222 is a postcode, 12345 a number of a file
 _SHORTEST_PLACEHOLDER = 6
@@ -227,14 +228,15 @@ def parse_passport_no(raw: str, *, options: Options = NO_OPTIONS) -> Parsed:
 
 
 def parse_identifier(raw: str, *, options: Options = NO_OPTIONS) -> Parsed:
-    """A number of another country or office, of letters and digits, in capitals and without separators; also a postcode."""
+    """A number of another country or office, of letters and digits, in capitals and without separators; also a postcode or phone."""
     del options
-    text = _compact(raw).upper()
+    compact = _compact(raw).upper()
+    text = compact.translate(_NO_BRACKETS)
     if not text:
         return MISSING if not tidy(raw) else Parsed(None, "identifier.placeholder")
     placeholder = len(text) >= _SHORTEST_PLACEHOLDER and text.isdigit() and _placeholder(text)
     if says_nothing(tidy(raw)) or placeholder:
         return Parsed(None, "identifier.placeholder")
-    if re.fullmatch(r"\d[\d,]*\.?\d*E\+\d+", text):
+    if re.fullmatch(r"\d[\d,]*\.?\d*E\+\d+", compact):
         return Parsed(None, "identifier.scientific")
     return Parsed(text) if _IDENTIFIER.fullmatch(text) else Parsed(None, "identifier.structure")

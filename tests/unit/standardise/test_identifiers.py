@@ -96,6 +96,7 @@ def test_the_numbers_of_a_record_are_held_against_each_other() -> None:
     [
         ("SW1A 1AA", "SW1A1AA", None),
         ("ab-12.3", "AB123", None),
+        ("+61 (2) 9999 9998", "61299999998", None),
         ("2222", "2222", None),
         ("0", "0", None),
         ("222222", None, "identifier.placeholder"),
