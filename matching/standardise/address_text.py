@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
+
+from rapidfuzz.distance import OSA
 
 from matching.standardise.letters import fold
 from matching.standardise.text import tidy
+from matching.standardise.unit_candidates import Names, allowed_edits
 from matching.standardise.unit_names import name_keys, province_keys
-from matching.standardise.unit_search import Names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,15 +43,20 @@ _LONGEST_NAME = 7
 def segments(text: str, units: Units) -> list[str]:
     """The parts of an address from the smallest to the largest, the country left out."""
     joined = _ABBREVIATION.sub(r"\1.", tidy(text))
-    parts = _SEPARATOR.split(joined)
-    if len(parts) == 1:
-        parts = _cut_at_dashes(joined, units)
     ahead = _PLAIN_KIND if joined.isascii() else _MARKED_KIND
-    parts = [piece for part in parts for piece in _kinds_kept(ahead.split(part))]
-    parts = [part for part in (part.strip(" .,-") for part in parts) if part]
-    while parts and fold(parts[-1]).replace(" ", "") in _COUNTRY:
-        parts.pop()
-    return [*parts[:-1], *_by_names(parts[-1], units)] if parts else []
+    parts = _SEPARATOR.split(joined)
+    pieces = [piece for part in parts for piece in _kinds_kept(ahead.split(part), units)]
+    if len(parts) == 1:
+        pieces = [cut for piece in pieces for cut in _cut_at_dashes(piece, units)]
+    pieces = [piece for piece in (piece.strip(" .,-–") for piece in pieces) if piece]
+    while pieces and fold(pieces[-1]).replace(" ", "") in _COUNTRY:
+        pieces.pop()
+    if not pieces:
+        return []
+    if len(pieces) > 1 and _provinces_named(units, pieces[0]) and not _provinces_named(units, pieces[-1]):
+        pieces.reverse()  # written from the largest to the smallest
+    last = pieces[-1]
+    return [*pieces[:-1], *([last] if _is_one_name(last, units) else _by_names(last, units))]
 
 
 def _cut_at_dashes(text: str, units: Units) -> list[str]:
@@ -63,11 +71,30 @@ def _cut_at_dashes(text: str, units: Units) -> list[str]:
     return parts
 
 
-def _kinds_kept(pieces: list[str]) -> list[str]:
-    """A kind word alone belongs to the next piece (Xa | Phuong Lau), at the end to the one before (Tinh Ha | Tinh)."""
+@lru_cache(maxsize=1 << 16)
+def _is_one_name(text: str, units: Units) -> bool:
+    """A name, or a misspelt province, that ends like another name is not to be cut there (Đức Huệ, Bà Ria - Vũng Tàu)."""
+    if any(key in units.names[level] for level in units.names for key, _ in name_keys(text)):
+        return True
+    if any(c.isdigit() for c in text) or name_keys(text)[-1].kind not in ("", "tinh", "thanh pho"):
+        return False
+    keys = province_keys(text)
+    return all(allowed_edits(key) for key in keys) and any(
+        OSA.distance(key, name, score_cutoff=allowed_edits(key)) <= allowed_edits(key)
+        for key in keys
+        for table in units.provinces.values()
+        for name in table
+    )
+
+
+def _kinds_kept(pieces: list[str], units: Units) -> list[str]:
+    """A kind word alone belongs to the next piece (Xa | Phuong Lau), at the end to the one before (Tinh Ha | Tinh), as
+    does `tinh` where no province follows (My | Tinh An).
+    """
     kept: list[str] = []
     for piece in pieces:
-        if kept and _ONLY_KIND.fullmatch(kept[-1]):
+        of_the_name = piece[:5].lower() == "tinh " and not _provinces_named(units, piece)
+        if kept and (_ONLY_KIND.fullmatch(kept[-1]) or of_the_name):
             kept[-1] += " " + piece
         else:
             kept.append(piece)
@@ -117,11 +144,19 @@ def readings(parts: tuple[str, ...], units: Units) -> Iterator[tuple[Names, int]
         if len(shape) > len(parts):
             continue
         tail = dict(zip(shape, parts[-len(shape) :], strict=True))
+        if shape[-1] == "district" and not kinds[-1] and _is_province(parts[-1], units):
+            continue  # a town that has the name of its province: the province is meant, and the town found in it
         if all(_may_be(level, kind) for level, kind in zip(shape, kinds[-len(shape) :], strict=True)):
             yield (
                 Names(tail.get("commune", ""), tail.get("district", ""), tail.get("province", "")),
                 len(shape),
             )
+    if parts and kinds[-1] in _COMMUNE_KINDS:
+        yield Names(parts[-1], "", ""), 1
+
+
+def _is_province(text: str, units: Units) -> bool:
+    return any(key in table for key, _ in name_keys(text) for table in units.provinces.values())
 
 
 def _kind(part: str, units: Units) -> str:

@@ -13,13 +13,15 @@ import pyarrow.compute as pc
 
 from matching.standardise.address_text import readings, segments
 from matching.standardise.text import parse_text, tidy
+from matching.standardise.unit_candidates import Names
 from matching.standardise.unit_names import name_keys
-from matching.standardise.unit_search import Match, Names, search
+from matching.standardise.unit_search import Match, search
 from matching.standardise.units import LEGACY, NOW, REFORM, Unit, Units
 
 _REFORM_DAY = dt.date.fromisoformat(REFORM)
 _OLD_FIRST, _NEW_FIRST = LEGACY + NOW, NOW + LEGACY
 _LONGEST_NAME = 7
+_LONGEST_TEXT = 1000  # letters; no address has more
 _PER_PART = 0.2  # a reading that explains one part more may be that much worse
 _COLUMNS = ("street", "commune", "district", "province", "text", "commune_code")
 RESULT_SCHEMA = pa.schema([(name, pa.string()) for name in ("unit", "level", "province", "street", "issue")])
@@ -59,15 +61,17 @@ def resolve(
     tried second; without a day both are tried, the old one first where a district is named.
     """
     era = _era(as_of)
-    written = Names(*(_said(part) for part in (commune, district, province)))
+    written = Names(*(_said(part)[:_LONGEST_TEXT] for part in (commune, district, province)))
     line = _said(street)
     if commune_code is not None and (unit := _by_official_code(units, tidy(commune_code), era)) is not None:
         return _resolved(units, Match(unit, 1.0, None), line or None, era)
     whole = _said(text)
     if written.commune or (any(written) and not whole):
-        return _resolved(units, _search(units, written, era), line or None, era)
+        return _resolved(units, search(units, written, era), line or None, era)
     if not whole:
         return _resolved(units, None, line or None, era, given=commune_code is not None)
+    if len(whole) > _LONGEST_TEXT:
+        return _resolved(units, None, line or whole, era)
     parts = [*segments(whole, units), *filter(None, (written.district, written.province))]
     match, used = _read_tail(units, tuple(parts[-3:]), era)
     before = parts[: len(parts) - used]
@@ -86,12 +90,6 @@ def _era(as_of: dt.date | None) -> str | None:
     if as_of is None:
         return None
     return NOW if as_of >= _REFORM_DAY else LEGACY
-
-
-def _search(units: Units, names: Names, era: str | None) -> Match | None:
-    """Districts ended with the reform: an address that names one is read in the old vocabulary first."""
-    order = _OLD_FIRST if names.district or era == LEGACY else _NEW_FIRST
-    return search(units, names, order, order if era is None else order[0])
 
 
 def _by_official_code(units: Units, code: str, era: str | None) -> Unit | None:
@@ -114,10 +112,12 @@ def _read_tail(units: Units, parts: tuple[str, ...], era: str | None) -> tuple[M
     best: tuple[Match | None, int] = (None, 0)
     highest = (-1, 0.0)
     for names, used in readings(parts, units):
-        match = _search(units, names, era)
+        match = search(units, names, era)
         if match is None:
             continue
-        if match.unit.level == "commune" and match.issue is None and match.score == 1.0:
+        certain = match.unit.level == "commune" and match.issue is None and match.score == 1.0
+        # one of several communes of that name: a reading that leaves the name out is no better
+        if certain or (match.issue == "unit.ambiguous" and match.unit.level == "district"):
             return match, used
         level, score = match.rank
         rank = level, score + _PER_PART * used

@@ -35,7 +35,25 @@ _TIME = re.compile(
     r"[T\s]+(?P<time>\d{1,2}:\d{2}(?::\d{2})?)(?:[.,]\d+)?\s*(?:AM|PM|SA|CH)?\s*(?P<zone>Z|UTC|GMT|[+-]\d{2}:?\d{2})?$",
     re.IGNORECASE,
 )
-_WORDS = re.compile(r"(?:ngày|ngay|tháng|thang|năm|nam|sinh|ns|âm lịch|al)\b[.:]?", re.IGNORECASE)
+_WORDS = re.compile(r"(?:ngày|ngay|tháng|thang|năm|nam|sinh|ns)\b[.:]?", re.IGNORECASE)
+_LUNAR = re.compile(r"[\s(\[]*(?:âm lịch|âm|am lich|âl|al)[\s.)\]]*$", re.IGNORECASE)
+_APPROXIMATE = re.compile(
+    r"^(?:khoảng|khoang|chừng|độ|ước)\b|\(\s*(?:khoảng|khoang|tuổi|tuoi)[^)]*\)|\s*\?$|^~", re.IGNORECASE
+)
+_MONTHS = {
+    name: number
+    for number, names in enumerate(
+        ("jan january", "feb february", "mar march", "apr april", "may", "jun june", "jul july", "aug august",
+         "sep sept september", "oct october", "nov november", "dec december"), start=1,
+    )
+    for name in names.split()
+}  # fmt: skip
+_NAMED_MONTH = re.compile(
+    r"(?:(?P<d>\d{1,2})(?:st|nd|rd|th)?[\s.\-/]*)?(?P<m>[a-z]{3,9})[\s.,\-/]*(?:(?P<D>\d{1,2})(?:st|nd|rd|th)?[\s,]+)?(?P<y>\d{4})",
+    re.IGNORECASE,
+)
+_LETTERS_FOR_DIGITS = re.compile(r"(?=.*\d.*\d.*\d)[\dOoIl/.\-\s]+")
+_DIGIT_LOOKALIKES = str.maketrans("OoIl", "0011")
 _SEPARATOR = re.compile(r"[\s/.,\\-]+")
 _DIRECTIVE = re.compile(r"%([dmYy])")
 _UNKNOWN_PART = re.compile(r"(?<![^\s/.\-])(?:\?+|x+|_+|\*+|-{2,})(?![^\s/.\-])", re.IGNORECASE)
@@ -94,16 +112,39 @@ def parse_date(raw: str, *, options: Options = NO_OPTIONS) -> Parsed:
     if says_nothing(text):
         return Parsed(None, "date.placeholder")
     latest = latest_day(options)
+    lunar = options.get("calendar") == "lunar"
+    if text[-1:] not in _DIGITS or not text.isascii():
+        text, told = _LUNAR.subn("", text)
+        lunar = lunar or bool(told)
     plain, shifted = _without_time(text)
+    plain, remark = _worded(plain)
     formats = (*options["formats"], *_ISO) if options.get("formats") else DEFAULT_FORMATS
     found = _read(plain, formats, latest)
     if isinstance(found, Parsed):
         return found
     if shifted:
         found = _next_day(found)
-    if options.get("calendar") == "lunar":
+    if lunar:
         found = _from_lunar(found)
-    return _checked(found, latest)
+    value, issue = _checked(found, latest)
+    return Parsed(value, issue if value is None else remark or issue)
+
+
+_DIGITS = frozenset("0123456789")
+
+
+def _worded(text: str) -> tuple[str, str | None]:
+    """A date in digits for one with an English month, letters for digits or a word of doubt; and what was met."""
+    if text.isascii() and not any(c.isalpha() or c in "?~(" for c in text):
+        return text, None
+    plain, doubts = _APPROXIMATE.subn(" ", text)
+    plain = plain.strip()
+    month = _NAMED_MONTH.fullmatch(plain)
+    if month is not None and (number := _MONTHS.get(month["m"].lower())) and not (month["d"] and month["D"]):
+        plain = f"{month['y']}-{number:02d}-{int(month['d'] or month['D'] or 0):02d}"
+    elif any(c in "OoIl" for c in plain) and _LETTERS_FOR_DIGITS.fullmatch(plain):
+        return plain.translate(_DIGIT_LOOKALIKES), "date.letters_replaced"
+    return plain, "date.approximate" if doubts else None
 
 
 def latest_day(options: Options) -> dt.date:

@@ -5,7 +5,7 @@ What an attribute X gives, by its type:
     name          X_key X_toneless X_folded; full_name also surname middle given name_sorted name_initials
     date          X_iso (full dates only) X_year X_month X_day X_precision (day, january_first, month, year)
     unit          X; address_unit and address_province instead commune communes_now province, all three together
-    text          X_folded; address_street gives street_folded
+    text          X_folded (as does name_part); address_street gives street_folded
     integer       X as a number
     others        X
 
@@ -102,6 +102,7 @@ FEATURES: Mapping[str, Callable[[str], FeatureSet]] = {
     "name": _name,
     "date": _date,
     "text": _text,
+    "name_part": _text,
     "integer": _integer,
 }
 _PLACES = ("address_unit", "address_province")
@@ -126,7 +127,8 @@ def feature_schema(kind: str, *, declaration: Declarations) -> pa.Schema:
 
 
 def _has_personal_id(kind: str, declaration: Declarations) -> bool:
-    return kind == "person" and "personal_id" in declaration
+    declared = declaration.get("personal_id")
+    return kind == "person" and declared is not None and declared.type == "personal_id"
 
 
 # --- one record --------------------------------------------------------------------------------------------------

@@ -27,6 +27,10 @@ from matching.standardise.text import says_nothing, tidy
 _SEPARATORS = re.compile(r"[\s.\-_/']+")
 _DIGIT_LOOKALIKES = str.maketrans("OoIl", "0011")
 _HEALTH_CARD = re.compile(r"[A-Z]{2}[1-5][0-9]{12}")
+_NO_BRACKETS = str.maketrans("", "", "+()#")
+_IDENTIFIER = re.compile(r"[A-Z0-9]{1,40}")
+# shorter ones are as often true codes: 2222 is a postcode, 12345 a number of a file
+_SHORTEST_PLACEHOLDER = 6
 _PASSPORT = re.compile(r"[A-Z0-9]{6,15}")
 _COUNTING = "01234567890123456789"
 _COUNTRY_PREFIXES = range(
@@ -55,22 +59,6 @@ def personal_id_facts(personal_id: str) -> PersonalIdFacts | None:
         return None
     sex, century = _SEX_AND_CENTURY[personal_id[3]]
     return PersonalIdFacts(personal_id[:3], sex, century + int(personal_id[4:6]))
-
-
-def check_against(personal_id: str, sex: str | None, birth_date: str | None) -> list[str]:
-    """Codes of what the number contradicts: `personal_id.sex`, `personal_id.birth_year`.
-
-    `birth_date` is canonical (its first four characters are the year). Which side is wrong is not known here.
-    """
-    facts = personal_id_facts(personal_id)
-    if facts is None:
-        return []
-    found = []
-    if sex is not None and sex != facts.sex:
-        found.append("personal_id.sex")
-    if birth_date is not None and birth_date[:4] != str(facts.birth_year):
-        found.append("personal_id.birth_year")
-    return found
 
 
 def _compact(raw: str) -> str:
@@ -237,3 +225,18 @@ def parse_passport_no(raw: str, *, options: Options = NO_OPTIONS) -> Parsed:
     if not _PASSPORT.fullmatch(text) or sum(c.isdigit() for c in text) < 4:
         return Parsed(None, "passport_no.structure")
     return Parsed(text)
+
+
+def parse_identifier(raw: str, *, options: Options = NO_OPTIONS) -> Parsed:
+    """A number of another country or office, of letters and digits, in capitals and without separators; also a postcode or phone."""
+    del options
+    compact = _compact(raw).upper()
+    text = compact.translate(_NO_BRACKETS)
+    if not text:
+        return MISSING if not tidy(raw) else Parsed(None, "identifier.placeholder")
+    placeholder = len(text) >= _SHORTEST_PLACEHOLDER and text.isdigit() and _placeholder(text)
+    if says_nothing(tidy(raw)) or placeholder:
+        return Parsed(None, "identifier.placeholder")
+    if re.fullmatch(r"\d[\d,]*\.?\d*E\+\d+", compact):
+        return Parsed(None, "identifier.scientific")
+    return Parsed(text) if _IDENTIFIER.fullmatch(text) else Parsed(None, "identifier.structure")

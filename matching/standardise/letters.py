@@ -14,6 +14,8 @@ import unicodedata
 from functools import lru_cache
 from itertools import product
 
+from anyascii import anyascii
+
 # Tones by combining mark; 0 is the level tone.
 TONE_MARKS = {"\u0301": 1, "\u0300": 2, "\u0309": 3, "\u0303": 4, "\u0323": 5}  # sắc huyền hỏi ngã nặng
 _MARK_OF_TONE = {tone: mark for mark, tone in TONE_MARKS.items()}
@@ -59,16 +61,24 @@ def toneless(word: str) -> str:
 
 
 def ascii_letters(text: str) -> str:
-    """Plain ASCII: marks dropped, special letters spelt out, letters of other scripts as their code points.
+    """Plain ASCII: marks dropped, special letters spelt out, other scripts transliterated (Иванов -> ivanov, 王 -> wang).
 
-    Code points keep equal names of other scripts equal, which dropping them would not.
+    A text of which nothing would be left becomes its code points, so that different ones stay different.
     """
     if text.isascii():
         return text
-    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)).translate(
-        _ASCII_LETTERS
-    )
-    return plain if plain.isascii() else "".join(c if c.isascii() else f"u{ord(c):x}" for c in plain)
+    plain = "".join(map(_ascii_letter, unicodedata.normalize("NFC", text)))
+    return plain if plain or not text.strip() else "".join(f"u{ord(c):x}" for c in text)
+
+
+@lru_cache(maxsize=1 << 14)
+def _ascii_letter(letter: str) -> str:
+    bare = "".join(
+        c for c in unicodedata.normalize("NFKD", letter) if not unicodedata.combining(c)
+    ).translate(_ASCII_LETTERS)
+    if bare.isascii():
+        return bare
+    return "".join(c for c in anyascii(letter).lower() if c.isalnum())
 
 
 @lru_cache(maxsize=1 << 16)
@@ -82,4 +92,6 @@ def fold(text: str) -> str:
     return " ".join(filter(None, (fold_word(word) for word in _WORDS.findall(text))))
 
 
-_WORDS = re.compile(r"[^\W_]+(?:[\u0300-\u036f]+[^\W_]*)*")
+# without the vowel signs and other marks of its script a Khmer word would fall into its consonants
+MARKS = "".join(c for c in map(chr, range(0x370, 0x3100)) if unicodedata.category(c).startswith("M"))
+_WORDS = re.compile(rf"[^\W_]+(?:[\u0300-\u036f{MARKS}]+[^\W_]*)*")

@@ -16,6 +16,10 @@ _CLANS = frozenset(
     )
 )
 _PREFIXES = frozenset("hyk")
+# Ka of Cơ Ho women (also written K'), Rơ of Gia-rai clans (Rơ Chăm, Rơ-chăm, RơChăm): first, and anywhere
+_FIRST_WORDS = frozenset({"ka"})
+_CLAN_WORDS = frozenset({"ro"})
+_JOINED = _PREFIXES | _FIRST_WORDS | _CLAN_WORDS
 _JOINTS = re.compile(r"[\s\-]+")
 
 
@@ -48,14 +52,15 @@ def _toneless_word(word: str) -> str:
 def name_forms(canonical: str) -> NameForms:
     """Forms of a canonical name.
 
-    A minority prefix is joined to its word in the ASCII forms, so that H'Hen, H' Hen, H Hen and HHen agree. The last word is
+    A minority prefix is joined to its word in the ASCII forms, so that H'Hen, H' Hen, H Hen and HHen agree, as do the
+    spellings of Rơ Chăm. The last word is
     taken as the given name; in a compound given name (Bảo Ngọc) the first half is the last word of `middle`.
     """
     key = canonical.lower()
     words = _JOINTS.split(key) if "-" in key else key.split(" ")
     folded = [_folded_word(word) for word in words]
     plain = [_toneless_word(word) for word in words]
-    if any(word in _PREFIXES for word in folded):
+    if not _JOINED.isdisjoint(folded):
         folded, plain = _prefixes_joined(folded, plain)
     folded = [word for word in folded if word] or ["?"]
     return NameForms(
@@ -78,12 +83,9 @@ def _prefixes_joined(folded: list[str], plain: list[str]) -> tuple[list[str], li
         if skip:
             skip = False
             continue
-        if (
-            word in _PREFIXES
-            and (place == 0 or minority)
-            and place + 1 < len(folded)
-            and folded[place + 1] not in _CLANS
-        ):
+        following = folded[place + 1] if place + 1 < len(folded) else ""
+        a_prefix = word in _PREFIXES and (place == 0 or minority) and following not in _CLANS
+        if following and (a_prefix or (word in _FIRST_WORDS and place == 0) or word in _CLAN_WORDS):
             result[0].append(word + folded[place + 1])
             result[1].append(plain[place] + plain[place + 1])
             skip = True

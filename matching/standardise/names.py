@@ -11,16 +11,15 @@ import unicodedata
 from functools import cache, lru_cache
 
 from matching.standardise.encodings import LEGACY_ENCODINGS, decode_legacy, repair_mojibake
-from matching.standardise.letters import fold_word
+from matching.standardise.letters import MARKS, fold_word
 from matching.standardise.parsed import MISSING, NO_OPTIONS, Options, Parsed
 from matching.standardise.reference import read_table
 from matching.standardise.syllables import could_be_plain_syllable, from_keystrokes, standard_syllable
 from matching.standardise.text import says_nothing, tidy
 
-_APOSTROPHES = str.maketrans(
-    dict.fromkeys("\u2019\u2018\u02bc\u02b9\u2032\u00b4`\u201b\uff07\u02bb", "'")
-    | {"Ð": "Đ", "ð": "đ", "\u2010": "-", "\u2011": "-"}
-)
+_QUOTES = dict.fromkeys("\u2019\u2018\u02bc\u02b9\u2032\u00b4`\u201b\uff07\u02bb", "'")
+_PUNCTUATION = str.maketrans(_QUOTES | {"\u2010": "-", "\u2011": "-"})
+_APOSTROPHES = _PUNCTUATION | str.maketrans({"Ð": "Đ", "ð": "đ"})
 _NOTE = re.compile(r"[(\[{<][^)\]}>]*(?:[)\]}>]|$)")
 _REMARK = re.compile(
     r"(?<=\w)[\s,;/-]+(?:đã chết|đã mất|chết|mất|từ trần|tức là|tức|tên thường gọi|tên gọi khác|tên khác|bí danh|"
@@ -53,14 +52,16 @@ _HONORIFICS = frozenset(
         "thầy",
     }
 )
-_LETTERS_ONLY = re.compile(r"[^\w' \-]|_")
+_LETTERS_ONLY = re.compile(rf"[^\w{MARKS}' \-]|_")
 _ODD_SYMBOL = re.compile(
-    r"[^\w\s'\".,;:/()\[\]-]"
+    rf"[^\w{MARKS}\s'\".,;:/()\[\]-]"
 )  # more than punctuation: perhaps letters in an unknown encoding
 _PREFIX_GAP = re.compile(r"\b([HYKhyk])\s*'\s*(?=\w)")
 _STRAY_APOSTROPHE = re.compile(r"(?<!\w)'|'(?!\w)")
 _HYPHENS = re.compile(r"\s*-+\s*")
 _MOST_ROUNDS = 5
+_LOST_LETTERS = re.compile(r"(?<=[^\W\d])[?\ufffd]+|(?<![?\ufffd])[?\ufffd]+(?=[^\W\d])")
+_INITIAL = re.compile(r"\b[^\W\d_]\.(?=\s*\w)")
 _DIGITS = re.compile(r"\d+")
 
 
@@ -147,8 +148,11 @@ def canonical_name(raw: str, *, options: Options = NO_OPTIONS) -> Parsed:
 def _examined(raw: str) -> Parsed:
     """The long way: for every name that is not made of plain Vietnamese syllables only."""
     repaired = repair_mojibake(raw)
-    text = tidy(raw if repaired is None else repaired).translate(_APOSTROPHES)
+    whole = raw if repaired is None else repaired
     issue = None if repaired is None else "name.mojibake"
+    if _LOST_LETTERS.search(whole):  # written in an encoding without these letters
+        whole, issue = _LOST_LETTERS.sub("", whole), "name.letters_lost"
+    text = tidy(whole).translate(_APOSTROPHES)
     if not text:
         return MISSING
     if says_nothing(text):
@@ -173,6 +177,7 @@ def _examined(raw: str) -> Parsed:
 def _cleaned_words(text: str) -> tuple[list[str], str | None]:
     issue = None
     text = _PREFIX_GAP.sub(r"\1'", text)
+    initials = "name.initials" if _INITIAL.search(text) else None
     keyed = _from_keystrokes(_LETTERS_ONLY.sub(" ", text).split())
     if keyed is not None:
         return keyed, "name.keystrokes"
@@ -185,7 +190,7 @@ def _cleaned_words(text: str) -> tuple[list[str], str | None]:
     words, honoured = _without_honorific(words)
     if words and words[0].lower() in _abbreviations() and len(words) > 1:
         words[0], issue = _abbreviations()[words[0].lower()], issue or "name.abbreviated"
-    return [_word(word)[0] for word in words], issue or honoured
+    return [_word(word)[0] for word in words], issue or honoured or initials
 
 
 def _hyphenated(word: str) -> list[str]:
@@ -232,7 +237,8 @@ def _from_keystrokes(words: list[str]) -> list[str] | None:
         if syllable is None:
             return None
         meant.append(syllable)
-    if not changed or not (meant[0] in surnames() or meant[0] in _long_plain_surnames()):
+    # Nguyeen is a Nguyễn whose tone key was not hit: the letters say which surname, if not its tone
+    if not changed or not (meant[0] in surnames() or fold_word(meant[0]) in _long_plain_surnames()):
         return None
     return [title_word(word) for word in meant]
 
@@ -266,4 +272,26 @@ def _from_legacy(text: str) -> str | None:
 def _from_legacy_word(word: str, encoding: str) -> tuple[str, str | None]:
     """The word as it was meant, and the syllable it is, if one."""
     meant = decode_legacy(word, encoding)
-    return meant, standard_syllable(meant.lower())
+    syllable = standard_syllable(meant.lower())
+    if syllable is None and encoding == "tcvn3":  # its letter ư is a soft hyphen, which other programs drop
+        whole = meant.replace("ơ", "ươ").replace("¬", "ươ")
+        return whole, standard_syllable(whole.lower())
+    return meant, syllable
+
+
+def parse_name_part(raw: str, *, options: Options = NO_OPTIONS) -> Parsed:
+    """A given name or surname that an office keeps in a column of its own, of any language.
+
+    Nothing is repaired by the rules of Vietnamese. Text in capitals or small letters only becomes title case; mixed case
+    (McDonald, van Dijk) stays.
+    """
+    del options
+    repaired = repair_mojibake(raw)
+    text = tidy(raw if repaired is None else repaired).translate(_PUNCTUATION).strip(" ,;.-")
+    if not text:
+        return MISSING if not tidy(raw) else Parsed(None, "name.placeholder")
+    if says_nothing(text) or not any(c.isalpha() for c in text):
+        return Parsed(None, "name.placeholder")
+    if text in (text.lower(), text.upper()):
+        text = " ".join(title_word(word) for word in text.lower().split())
+    return Parsed(text, None if repaired is None else "name.mojibake")

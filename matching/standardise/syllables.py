@@ -108,6 +108,12 @@ def could_be_plain_syllable(word: str) -> bool:
     )
 
 
+# plain spellings of one rhyme only, which is no rhyme itself
+_RHYME_OF_PLAIN = {
+    plain: rhymes[0]
+    for plain in _PLAIN_RHYMES - _RHYMES - _RHYMES_AFTER_QU
+    if len(rhymes := [rhyme for rhyme in _RHYMES if ascii_letters(rhyme) == plain]) == 1
+}
 _PLAIN_ONSETS = tuple(dict.fromkeys(ascii_letters(onset) for onset in _ONSETS))
 
 # --- keystrokes left in the text by an input method that was off -------------------------------------------------
@@ -124,10 +130,12 @@ _KEYED = re.compile(
 def from_keystrokes(word: str) -> str | None:
     """The syllable meant by Telex ('nguyeenx', 'vawn') or VNI ('nguye6n4') keystrokes; None if there is none.
 
-    Only for words that are no syllables as they stand.
+    Only for words that are no syllables as they stand. The driver may have been on for a part of the word ('hươngf').
     """
-    if not word.isascii() or not word.isalnum():
+    if not word.isalnum():
         return None
+    if not word.isascii():
+        return _tone_key_left(word)
     tones, keys = (
         (_VNI_TONES, _vni_letters) if any(c.isdigit() for c in word) else (_TELEX_TONES, _telex_letters)
     )
@@ -139,10 +147,19 @@ def from_keystrokes(word: str) -> str | None:
     if len(found) > 1:
         return None
     rhyme = keys("".join(c for c in rest if c not in tones))
+    if rhyme is not None and not _fits(onset, rhyme):
+        rhyme = _RHYME_OF_PLAIN.get(rhyme)  # uyen can only be uyên
     if rhyme is None or not _fits(onset, rhyme):
         return None
     syllable = compose(onset, rhyme, tones[found[0]] if found else 0)
     return None if syllable == word else syllable
+
+
+def _tone_key_left(word: str) -> str | None:
+    bare, tone = split_tone(word[:-1])
+    key = (_TELEX_TONES | _VNI_TONES).get(word[-1])
+    parts = _split(bare) if key and tone in (0, key) else None
+    return None if parts is None or key is None else compose(*parts, key)
 
 
 def _barred(word: str) -> str:

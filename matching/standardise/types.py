@@ -11,12 +11,13 @@ from matching.standardise.ethnicity import parse_ethnicity
 from matching.standardise.identifiers import (
     parse_cmnd,
     parse_health_card_no,
+    parse_identifier,
     parse_passport_no,
     parse_personal_id,
     parse_social_insurance_no,
     parse_tax_code,
 )
-from matching.standardise.names import canonical_name
+from matching.standardise.names import canonical_name, parse_name_part
 from matching.standardise.parsed import NO_OPTIONS, Options, Parsed
 from matching.standardise.phones import parse_phone
 from matching.standardise.sex import parse_sex
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["STANDARDISER_VERSION", "VALUE_TYPES", "Options", "Parsed", "ValueType", "value_type"]
 
 # Raised whenever a parser may give another value or feature for the same text.
-STANDARDISER_VERSION = "1"
+STANDARDISER_VERSION = "2"
 
 
 class Parser(Protocol):
@@ -44,6 +45,7 @@ class ValueType:
 
 _PARSERS: dict[str, Parser] = {
     "name": canonical_name,
+    "name_part": parse_name_part,
     "date": parse_date,
     "sex": parse_sex,
     "personal_id": parse_personal_id,
@@ -52,6 +54,7 @@ _PARSERS: dict[str, Parser] = {
     "health_card_no": parse_health_card_no,
     "tax_code": parse_tax_code,
     "passport_no": parse_passport_no,
+    "identifier": parse_identifier,
     "phone": parse_phone,
     "ethnicity": parse_ethnicity,
     "unit": parse_unit_code,
@@ -59,8 +62,24 @@ _PARSERS: dict[str, Parser] = {
     "text": parse_text,
     "integer": parse_integer,
 }
+LONGEST = 1000
+"""Letters. What is longer is no name, date or number, whatever it begins with; free text may have any length."""
+
+
+def _limited(name: str, parse: Parser) -> Parser:
+    too_long = Parsed(None, f"{name}.too_long")
+
+    def limited(raw: str, *, options: Options = NO_OPTIONS) -> Parsed:
+        return parse(raw, options=options) if len(raw) <= LONGEST else too_long
+
+    return limited
+
+
 VALUE_TYPES: Mapping[str, ValueType] = MappingProxyType(
-    {name: ValueType(name, parse) for name, parse in _PARSERS.items()}
+    {
+        name: ValueType(name, parse if name == "text" else _limited(name, parse))
+        for name, parse in _PARSERS.items()
+    }
 )
 
 

@@ -73,9 +73,19 @@ def misspelt_kind_key(text: str) -> NameKey | None:
     return None
 
 
+@lru_cache(maxsize=1 << 16)
+def without_kind(text: str, key: NameKey) -> str:
+    """The words in lower case that the key was made of."""
+    lower = tidy(text).lower()
+    if not key.kind:
+        return lower
+    kind = _MARKED.match(lower) or _SHORT.match(lower) or _PLAIN.match(lower)
+    return lower.partition(" ")[2] if kind is None else lower[kind.end() :]
+
+
 def _joined(lower: str) -> str:
     key = fold(lower).replace(" ", "")
-    return str(int(key)) if key.isdecimal() else key
+    return key.lstrip("0") or "0" if key.isdecimal() else key
 
 
 def province_keys(text: str) -> tuple[str, ...]:
@@ -84,6 +94,7 @@ def province_keys(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*(_OTHER_PROVINCE_NAMES.get(key, key) for key in keys), *keys]))
 
 
+@lru_cache(maxsize=1 << 16)
 def marked_name(text: str) -> str:
     """Lower case with every mark, tones at their place: tells Tân Thành from Tân Thạnh, whose keys are equal."""
     return " ".join(standard_syllable(word) or word for word in _WORD.findall(tidy(text).lower()))

@@ -1,4 +1,4 @@
-"""From the names of a commune, a district and a province to a unit of one vocabulary."""
+"""From the names of a commune, a district and a province to a unit."""
 
 from __future__ import annotations
 
@@ -9,22 +9,19 @@ from typing import TYPE_CHECKING, NamedTuple
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
+from matching.standardise.unit_candidates import (
+    Names,
+    allowed_edits,
+    bare_name,
+    common_parent,
+    nearest_communes,
+    same_marks_and_kind,
+)
 from matching.standardise.unit_names import NameKey, marked_name, misspelt_kind_key, name_keys, province_keys
 from matching.standardise.units import LEGACY, NOW, Unit, Units
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-_SHORTEST_FUZZY = 4
-_LONG = 8
-
-
-class Names(NamedTuple):
-    """Names as written, '' where missing."""
-
-    commune: str
-    district: str
-    province: str
 
 
 class Match(NamedTuple):
@@ -37,66 +34,100 @@ class Match(NamedTuple):
         return ("province", "district", "commune").index(self.unit.level), self.score
 
 
-_FUZZY_COST = 0.15
+_ERROR_COST = 0.15
 _WIDER_COST = 0.05  # a parent missing or not the one written
-_DISTRICT_IGNORED_COST = 0.15  # a unit of today, which has no district, though one is written
 
 
 @lru_cache(maxsize=1 << 17)
-def search(units: Units, names: Names, vocabularies: str, close_in: str) -> Match | None:
-    """The best unit over `vocabularies` in order of preference ('LN' or 'NL'): exact names in each, then close ones in
-    those of `close_in`.
+def search(units: Units, names: Names, era: str | None) -> Match | None:
+    """The unit meant, in the vocabulary of the paper's day (None: not known) or the other one.
+
+    Names that agree exactly in that vocabulary settle it. Otherwise the nearest commune of both is taken if it is clear,
+    else the deepest parent that is.
     """
-    best: Match | None = None
-    for fuzzy, tried in ((False, vocabularies), (True, close_in)):
-        for vocabulary in tried:
-            match = _search_one(units, names, vocabulary, fuzzy=fuzzy)
-            if match is not None and (best is None or match.rank > best.rank):
-                best = match
-            if best is not None and best.unit.level == "commune" and best.issue is None:
-                return best
-        if best is not None and best.unit.level == "commune":
-            return best
-    return best
+    if names.commune:
+        likely = LEGACY if names.district else era
+        match = _exactly(units, names, likely) if likely else None
+        if match is not None:
+            return match
+        nearest = nearest_communes(units, names, era)
+        if nearest.clear is not None:
+            return _taken(names, *nearest.clear)
+        if nearest.candidates:
+            parent = common_parent(units, nearest.candidates)
+            return None if parent is None else Match(parent, 1 - _WIDER_COST, "unit.ambiguous")
+    order = (LEGACY, NOW) if names.district or era == LEGACY else (NOW, LEGACY)
+    for fuzzy in (False, True):
+        for vocabulary in order:
+            match = _parent(units, names, vocabulary, fuzzy=fuzzy)
+            if match is not None:
+                return match
+    return None
 
 
-def _search_one(units: Units, names: Names, vocabulary: str, *, fuzzy: bool) -> Match | None:
-    provinces, province_score = _provinces(units, names.province, vocabulary, fuzzy=fuzzy)
-    if names.province and not provinces:
+def _taken(names: Names, cost: float, unit: Unit, other_district: bool) -> Match:  # noqa: FBT001
+    score = 1 - _ERROR_COST * cost - (0 if names.province else _WIDER_COST)
+    if other_district:
+        return Match(unit, score, "unit.district_mismatch")
+    if not (names.province or names.district):
+        return Match(unit, score, "unit.province_missing")
+    return Match(unit, score, "unit.fuzzy" if cost >= 1 else None)
+
+
+def _exactly(units: Units, names: Names, vocabulary: str) -> Match | None:
+    """The commune of this vocabulary whose names are those written, down to marks and kind."""
+    provinces = _provinces(units, names.province, vocabulary, fuzzy=False)[:1]
+    if names.province and not (provinces and _is_named(units, provinces[0], names.province)):
         return None
-    if vocabulary == NOW:
-        score = province_score - (_DISTRICT_IGNORED_COST if names.district else 0)
-        return _commune_in(units, names, provinces, score, fuzzy=fuzzy) or _parent(
-            units, names, provinces, score
-        )
-    districts = _districts(units, names.district, provinces, fuzzy=fuzzy)
-    match = _commune_in(units, names, districts, province_score, fuzzy=fuzzy) if districts else None
-    if match is not None:
-        return match if provinces else match._replace(score=match.score - _WIDER_COST)
-    if names.commune and provinces:
-        wider = _commune_in(units, names, provinces, province_score - _WIDER_COST, fuzzy=fuzzy)
-        if wider is not None:
-            if names.district:
-                return wider._replace(
-                    score=wider.score - _WIDER_COST, issue=wider.issue or "unit.district_mismatch"
-                )
-            return wider
-    return _parent(units, names, districts or provinces, province_score)
+    places = _districts(units, names.district, provinces, fuzzy=False) if names.district else provinces
+    plain = names.plain
+    for place in places if len(places) == 1 else ():
+        table = units.communes.get(place, {})
+        for key in name_keys(names.commune):
+            fitting = [
+                code
+                for code in table.get(key.key, ())
+                if same_marks_and_kind(units.by_code[code], names.commune, key, plain=plain)
+            ]
+            if len(fitting) == 1 and (unit := units.by_code[fitting[0]]).code[0] == vocabulary:
+                return Match(unit, 1.0 if names.province else 1 - _WIDER_COST, None)
+    return None
 
 
 @lru_cache(maxsize=1 << 14)
-def _provinces(units: Units, text: str, vocabulary: str, *, fuzzy: bool) -> tuple[tuple[str, ...], float]:
+def _is_named(units: Units, province: str, text: str) -> bool:
+    table = units.provinces[province[0]]
+    return any(table.get(key) == province for key in province_keys(text))
+
+
+def _parent(units: Units, names: Names, vocabulary: str, *, fuzzy: bool) -> Match | None:
+    """The district or province written, where no commune is or none is known."""
+    provinces = _provinces(units, names.province, vocabulary, fuzzy=fuzzy)
+    if names.province and not provinces:
+        return None
+    districts = () if vocabulary == NOW else _districts(units, names.district, provinces, fuzzy=fuzzy)
+    places = districts or provinces
+    score = 1.0 - (_ERROR_COST if fuzzy else 0)
+    if not names.commune and (only := _only_commune(units, places, score)) is not None:
+        return only
+    if not places or (len(places) > 1 and units.by_code[places[0]].level == "district"):
+        return None
+    return Match(
+        units.by_code[places[0]], score, "unit.commune_unknown" if names.commune else "unit.commune_missing"
+    )
+
+
+@lru_cache(maxsize=1 << 14)
+def _provinces(units: Units, text: str, vocabulary: str, *, fuzzy: bool) -> tuple[str, ...]:
     """Candidate provinces; the old ones that became the one written, or the new one of an old name, come after it."""
     if not text:
-        return (), 1.0
+        return ()
     keys = province_keys(text)
-    score = 1.0
     found = {v: _first(units.provinces[v], keys) for v in (LEGACY, NOW)}
     if fuzzy and not any(found.values()):
         known = tuple(chain(units.provinces[LEGACY], units.provinces[NOW]))
         close = next(filter(None, (_closest(key, known) for key in keys)), None)
         found = {v: units.provinces[v].get(close) for v in (LEGACY, NOW)} if close else found
-        score -= _FUZZY_COST
     if vocabulary == LEGACY:
         now = found[NOW]
         merged = [
@@ -104,9 +135,9 @@ def _provinces(units: Units, text: str, vocabulary: str, *, fuzzy: bool) -> tupl
             for code in units.provinces[LEGACY].values()
             if now is not None and now in units.successors(code)
         ]
-        return tuple(dict.fromkeys(filter(None, (found[LEGACY], *merged)))), score
+        return tuple(dict.fromkeys(filter(None, (found[LEGACY], *merged))))
     old = found[LEGACY]
-    return tuple(dict.fromkeys(filter(None, (found[NOW], *(units.successors(old) if old else ()))))), score
+    return tuple(dict.fromkeys(filter(None, (found[NOW], *(units.successors(old) if old else ())))))
 
 
 @lru_cache(maxsize=1 << 16)
@@ -143,49 +174,12 @@ def _close(units: Units, table: Mapping[str, tuple[str, ...]], text: str) -> Ite
             yield _by_marks_and_kind(units, table[close], name, text)
 
 
-def _commune_in(
-    units: Units, names: Names, places: tuple[str, ...], score: float, *, fuzzy: bool
-) -> Match | None:
-    """A commune of one of the places; without places, one whose name is unique in the country is not believed."""
-    if not names.commune:
-        return _only_commune(units, places, score)
-    tables = [units.communes.get(place, {}) for place in places]
-    for table in tables:
-        for codes in _exact(units, table, names.commune):
-            return (
-                Match(units.by_code[codes[0]], score, None)
-                if len(codes) == 1
-                else _common_parent(units, codes, score)
-            )
-    for table in tables if fuzzy else ():
-        for codes in _close(units, table, names.commune):
-            if len(codes) == 1:
-                return Match(units.by_code[codes[0]], score - _FUZZY_COST, "unit.fuzzy")
-    return None
-
-
-def _only_commune(units: Units, places: tuple[str, ...], score: float) -> Match | None:
+def _only_commune(units: Units, places: Sequence[str], score: float) -> Match | None:
     """The stand-in commune of an island district."""
     if len(places) != 1 or units.by_code[places[0]].level != "district":
         return None
     codes = list(chain.from_iterable(units.communes.get(places[0], {}).values()))
     return Match(units.by_code[codes[0]], score, None) if len(codes) == 1 else None
-
-
-def _common_parent(units: Units, codes: Sequence[str], score: float) -> Match:
-    """Several communes fit: their district if they share it, else their province."""
-    parents = {units.by_code[code].parent for code in codes}
-    provinces = {units.by_code[code].province for code in codes}
-    parent = parents.pop() if len(parents) == 1 else provinces.pop()
-    return Match(units.by_code[parent], score - _WIDER_COST, "unit.ambiguous")
-
-
-def _parent(units: Units, names: Names, places: Sequence[str], score: float) -> Match | None:
-    if not places or (len(places) > 1 and units.by_code[places[0]].level == "district"):
-        return None
-    return Match(
-        units.by_code[places[0]], score, "unit.commune_unknown" if names.commune else "unit.commune_missing"
-    )
 
 
 def _by_marks_and_kind(units: Units, codes: Iterable[str], name: NameKey, text: str) -> tuple[str, ...]:
@@ -200,18 +194,17 @@ def _by_marks_and_kind(units: Units, codes: Iterable[str], name: NameKey, text: 
 
 
 def _same_marks(unit: Unit, written: str) -> bool:
-    bare = unit.marked.split(" ", unit.kind.count(" ") + 1)[-1] if unit.kind else unit.marked
+    bare = bare_name(unit)
     return written == bare or written.endswith(" " + bare)
 
 
 @lru_cache(maxsize=1 << 17)
 def _closest(key: str, keys: tuple[str, ...]) -> str | None:
     """The one key at the smallest edit distance: 1, or 2 in long names; None where there is none or a tie."""
-    if len(key) < _SHORTEST_FUZZY or key.isdecimal():
+    edits = allowed_edits(key)
+    if not edits:
         return None
-    found = process.extract(
-        key, keys, scorer=OSA.distance, score_cutoff=2 if len(key) >= _LONG else 1, limit=2
-    )
+    found = process.extract(key, keys, scorer=OSA.distance, score_cutoff=edits, limit=2)
     distinct = {name: distance for name, distance, _ in found}
     if not distinct or (len(distinct) > 1 and len(set(distinct.values())) == 1):
         return None

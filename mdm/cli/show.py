@@ -111,6 +111,8 @@ def evaluation(result: Evaluation) -> None:
     shown.add_row("rows that had to be rejected", f"{result.rejects_found:,} of {result.rejects_expected:,}")
     shown.add_row("rows rejected without need", number(result.rejects_unexpected))
     out.print(shown)
+    if not result.registries:
+        return
     recall = table("Found with the population record", "Registry", "Records", "Recall", right=(1, 2))
     for registry in result.registries:
         recall.add_row(registry.registry, number(registry.records), f"{registry.recall:.4f}")

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from matching.evaluate import ClusterCounts, PairCounts, cluster_counts, pair_counts
 from mdm.duck import open_duckdb
-from mdm.errors import ConfigurationError, InputError
+from mdm.errors import InputError
 from mdm.simulation.truth import TRUTH_FOLDER
 from mdm.store.engine import bulk
 
@@ -72,19 +72,13 @@ class Evaluation:
         }
 
 
-def anchor_of(registries: Mapping[str, RegistryDeclaration]) -> str:
-    """Code of the population database."""
-    code = next((code for code, declared in registries.items() if declared.anchor), None)
-    if code is None:
-        raise ConfigurationError(
-            "no registry is declared as the anchor",
-            hint="Set `anchor: true` in the population database's YAML.",
-        )
-    return code
+def anchor_of(registries: Mapping[str, RegistryDeclaration]) -> str | None:
+    """Code of the population database; None where no registry is declared as the anchor."""
+    return next((code for code, declared in registries.items() if declared.anchor), None)
 
 
-def evaluate(settings: Settings, truth: Path, *, anchor: str) -> Evaluation:
-    """`truth` is the truth folder of a simulation, or the simulation's folder; `anchor` the code of the population database."""
+def evaluate(settings: Settings, truth: Path, *, anchor: str | None) -> Evaluation:
+    """`truth` is the truth folder of a simulation, or the simulation's folder; `anchor` the code of the population database, if there is one."""
     folder = truth if (truth / "records.parquet").exists() else truth / TRUTH_FOLDER
     if not (folder / "records.parquet").exists():
         raise InputError(
@@ -125,7 +119,7 @@ def evaluate(settings: Settings, truth: Path, *, anchor: str) -> Evaluation:
         without_truth=missing,
         pairs=pair_counts(labels["person"], labels["entity"]),
         clusters=cluster_counts(labels["person"], labels["entity"]),
-        registries=_by_registry(connection, anchor),
+        registries=_by_registry(connection, anchor) if anchor is not None else [],
         rejects_expected=expected,
         rejects_found=found,
         rejects_unexpected=unexpected,

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from matching.standardise.features import feature_columns, feature_schema
 from mdm.duck import open_duckdb
+from mdm.errors import ConfigurationError
 from mdm.identity.events import canonical_json
 from mdm.store.engine import bulk
 
@@ -108,6 +109,12 @@ class Workspace:
         """Table `{kind}`: record_id, registry and the wanted comparison features of every active record."""
         declared = attributes.of(kind)  # type: ignore[arg-type]
         schema = feature_schema(kind, declaration=declared)
+        if unknown := sorted(set(wanted) - set(schema.names)):
+            raise ConfigurationError(
+                f"the model compares columns that no attribute gives: {', '.join(unknown)}",
+                where=str(self.settings.person_model_file),
+                hint="docs/matching.md tells which columns each type of attribute gives.",
+            )
         types = {name: schema.field(name).type for name in wanted}
         self.connection.execute(
             f"CREATE OR REPLACE TABLE {kind} (record_id BIGINT, registry VARCHAR, {_sql_columns(types)})"

@@ -32,7 +32,7 @@ class Attributes(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     person: dict[str, Attribute]
-    household: dict[str, Attribute]
+    household: dict[str, Attribute] = {}
 
     def of(self, kind: RecordKind) -> Mapping[str, Attribute]:
         return self.person if kind == "person" else self.household

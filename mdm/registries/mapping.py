@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from matching.standardise.addresses import resolve_columns
 from matching.standardise.columns import ParsedColumn, parse_column, parse_many_column
+from matching.standardise.contradictions import contradictions
 from mdm.registries.cells import Cells, all_hold, code_values, joined, mapped_text
 from mdm.registries.record_mapping import AddressMapping, ValueMapping
 
@@ -75,6 +76,9 @@ def map_records(
         else:
             parsed = parsed_values(given, cells, attributes[name])
             values[name], issues[name] = parsed.values, parsed.issues
+    if mapping.kind == "person":
+        for name, found in contradictions(_numbers(values, attributes)).items():
+            issues[name] = pc.coalesce(issues[name], found)
     return MappedRecords(
         mapping=mapping,
         place=place,
@@ -84,6 +88,20 @@ def map_records(
         values=values,
         issues=issues,
     )
+
+
+def _numbers(values: Mapping[str, pa.Array], attributes: Mapping[str, Attribute]) -> dict[str, pa.Array]:
+    """The columns that can contradict each other, as far as they are of the types that the rules are about."""
+    types = {
+        "personal_id": "personal_id", "sex": "sex", "birth_date": "date", "mother_personal_id": "personal_id",
+        "father_personal_id": "personal_id", "tax_code": "tax_code", "social_insurance_no": "social_insurance_no",
+        "health_card_no": "health_card_no",
+    }  # fmt: skip
+    return {
+        name: values[name]
+        for name, type_ in types.items()
+        if name in values and attributes[name].type == type_ and not attributes[name].many
+    }
 
 
 def map_renumbering(

@@ -53,7 +53,7 @@ def write_aliases(
         f" FROM {contributions} WHERE {column} IS NOT NULL"
         for column, scheme in columns.items()
         if column in types
-    ]
+    ] or ["SELECT NULL::BIGINT AS entity, NULL::VARCHAR AS scheme, NULL::VARCHAR AS value WHERE false"]
     standing = bulk.read(
         "SELECT alias_id, scheme, value, entity_key FROM alias WHERE until_event IS NULL", _STANDING
     )

@@ -251,3 +251,14 @@ def test_addresses_in_columns_are_resolved_like_single_ones(rows: list[dict[str,
         {"unit": r.code, "level": r.level, "province": r.province_code, "street": r.street, "issue": r.issue}
         for r in expected
     ]
+
+
+@pytest.mark.parametrize("type_name", VALUE_TYPES)
+@pytest.mark.parametrize("piece", ["9", "a ", "?", "1/", "(", "con bà ", "xã ", "\u1798\u17d2", "Ä‚", "\x00"])
+def test_a_text_of_any_length_is_parsed(type_name: str, piece: str) -> None:
+    parse = VALUE_TYPES[type_name].parse
+    for text in (piece * (900 // len(piece)), piece * 20_000):
+        value = parse(text).value
+        assert value is None or parse(value).value == value
+    resolved = resolve(default_units(), text=piece * 20_000, province=piece * 20_000)
+    assert resolved.level in (None, "province")

@@ -193,3 +193,54 @@ def test_an_unknown_address_column_is_refused(units: Units) -> None:
 
 def test_dashes_inside_names_do_not_cut(units: Units) -> None:
     assert segments("Phường 10 - Vũng Tàu - Bà Rịa - Vũng Tàu", units)[-1] == "Bà Rịa - Vũng Tàu"
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "issue"),
+    [
+        # a letter wrong in the commune, the district, the province, all three
+        ("12 Lê Lợi, Phường Bến Ngé, Quận 1, TP. Hồ Chí Minh", "L26740", "unit.fuzzy"),
+        ("Xã Quang Trung, Huyện Nguọc Lặc, Tỉnh Thanh Hóa", "L15085", "unit.fuzzy"),
+        ("Phường Kim Dinh, Thành phố Bà Rịa, Tỉnh Bà ịRa - Vũng Tàu", "L26566", "unit.fuzzy"),
+        ("Xã Ia Phíi, Huyện Chư Păhh, Tỉnh Gia Lay", "L23731", "unit.fuzzy"),
+        # no district, no province
+        ("P. Bến Nghé, TPHCM", "L26740", None),
+        ("Phường Bến Nghé, Quận 1", "L26740", None),
+        # the largest part first, no separators
+        ("Thành phố Hồ Chí Minh, Quận 1, Phường Bến Nghé, 12 Lê Lợi", "L26740", None),
+        ("15 Quốc lộ 1A Xã Cù Bị Huyện Châu Đức Tỉnh Bà Rịa - Vũng Tàu", "L26599", None),
+    ],
+)
+def test_a_damaged_address_still_comes_to_its_commune(
+    units: Units, text: str, code: str, issue: str | None
+) -> None:
+    result = resolve(units, text=text, as_of=OLD)
+    assert (result.code, result.issue) == (code, issue)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("Xã Văn aLng, Tỉnh Thái Nguyên", "N19"),  # Văn Lang of today or Văn Lăng of old
+        ("Xã Xuân Hòa, Tỉnh Thanh Hóa", "L38"),  # two districts had one
+        ("phuong sa pa, thi xa sa pa, tinh lao cai", "L088"),  # Sa Pa or Sa Pả
+    ],
+)
+def test_what_cannot_be_told_apart_gives_what_it_has_in_common(units: Units, text: str, code: str) -> None:
+    as_of = None if code.startswith("N") else OLD
+    result = resolve(units, text=text, as_of=as_of)
+    assert (result.code, result.issue) == (code, "unit.ambiguous")
+
+
+def test_a_commune_without_parents_is_believed_if_its_name_is_the_only_one(units: Units) -> None:
+    only = resolve(units, text="thôn 2, Xã Cù Bị", as_of=OLD)
+    assert (only.level, only.issue) == ("commune", "unit.province_missing")
+    assert resolve(units, text="thôn 2, Xã Tân Thành", as_of=OLD).code is None
+    assert resolve(units, text="thôn 2, Cù Bị", as_of=OLD).code is None
+
+
+def test_a_district_that_is_not_the_communes_is_told(units: Units) -> None:
+    result = resolve(units, text="Phường Bến Nghé, Quận 5, TP. Hồ Chí Minh", as_of=OLD)
+    assert (result.code, result.issue) == ("L26740", "unit.district_mismatch")
+    street = resolve(units, text="Bến Nghé, Quận 5, TP. Hồ Chí Minh", as_of=OLD)
+    assert (street.level, street.issue) == ("district", "unit.commune_unknown")

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import pyarrow as pa
 import pytest
 
+from matching.standardise.contradictions import contradictions
 from matching.standardise.identifiers import (
-    check_against,
     parse_cmnd,
     parse_health_card_no,
+    parse_identifier,
     parse_passport_no,
     parse_personal_id,
     parse_social_insurance_no,
@@ -55,15 +57,59 @@ def test_a_personal_number_tells_province_sex_and_birth_year() -> None:
     assert personal_id_facts("00108001234") is None
 
 
-def test_a_number_is_held_against_sex_and_birth_date() -> None:
-    assert check_against("079199000001", "female", "1999-04") == []
-    assert check_against("079199000001", "male", "1999") == ["personal_id.sex"]
-    assert check_against("079199000001", "male", "1989-04-01") == [
-        "personal_id.sex",
-        "personal_id.birth_year",
-    ]
-    assert check_against("079199000001", None, None) == []
-    assert check_against("999999999999", "male", "1980") == []
+def column(*values: str | None) -> pa.Array:
+    return pa.array(values, pa.string())
+
+
+def test_a_personal_number_is_held_against_sex_and_birth_date() -> None:
+    found = contradictions(
+        {
+            "personal_id": column(*["079199000001"] * 5, "999999999999", None),
+            "sex": column("female", "male", "male", None, None, "male", "male"),
+            "birth_date": column("1999-04", "1999", "1989-04-01", "1989", None, "1980", "1980"),
+        }
+    )
+    assert found["personal_id"].to_pylist() == [
+        None, "personal_id.sex", "personal_id.sex", "personal_id.birth_year", None, None, None,
+    ]  # fmt: skip
+
+
+def test_the_numbers_of_a_record_are_held_against_each_other() -> None:
+    found = contradictions(
+        {
+            "personal_id": column("079199000001", "079199000001", None),
+            "tax_code": column("079199000001", "001080012345", "001080012345"),
+            "health_card_no": column("GD4010123456780", "GD4010123456780", "0123456780"),
+            "social_insurance_no": column("0123456780", "0123456781", None),
+            "mother_personal_id": column("079199000001", "001080012345", None),
+        }
+    )
+    assert found["tax_code"].to_pylist() == [None, "tax_code.personal_id", None]
+    assert found["health_card_no"].to_pylist() == [None, "health_card_no.social_insurance_no", None]
+    assert found["mother_personal_id"].to_pylist() == [None, "mother_personal_id.sex", None]
+    assert found["personal_id"].null_count == 3
+    assert contradictions({"sex": column("male")}) == {}
+
+
+@pytest.mark.parametrize(
+    ("raw", "value", "issue"),
+    [
+        ("SW1A 1AA", "SW1A1AA", None),
+        ("ab-12.3", "AB123", None),
+        ("+61 (2) 9999 9998", "61299999998", None),
+        ("2222", "2222", None),
+        ("0", "0", None),
+        ("222222", None, "identifier.placeholder"),
+        ("N/A", None, "identifier.placeholder"),
+        ("1.8E+06", None, "identifier.scientific"),
+        ("a%b", None, "identifier.structure"),
+        (" ", None, None),
+    ],
+)
+def test_an_identifier_of_another_country_keeps_letters_and_digits(
+    raw: str, value: str | None, issue: str | None
+) -> None:
+    assert parse_identifier(raw) == (value, issue)
 
 
 @pytest.mark.parametrize(

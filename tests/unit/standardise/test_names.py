@@ -4,8 +4,9 @@ import unicodedata
 
 import pytest
 
+from matching.standardise.letters import fold
 from matching.standardise.name_forms import name_forms
-from matching.standardise.names import canonical_name
+from matching.standardise.names import canonical_name, parse_name_part
 
 
 @pytest.mark.parametrize(
@@ -61,6 +62,13 @@ def test_a_name_is_written_in_its_standard_form(raw: str, value: str) -> None:
         ("Nguyễn Văn A - đã chết", "Nguyễn Văn A", "name.note_removed"),
         ("Nguyễn Văn A, con ông Nguyễn Văn B", "Nguyễn Văn A", "name.note_removed"),
         ("12. Lê Văn Tám", "Lê Văn Tám", "name.digits_removed"),
+        ("Nguyễn V. An", "Nguyễn V An", "name.initials"),
+        ("Trần Thị Hươngf", "Trần Thị Hường", "name.keystrokes"),
+        ("Võ Thị Sáus", "Võ Thị Sáu", "name.keystrokes"),
+        ("Nguyenx Văn An", "Nguyễn Văn An", "name.keystrokes"),
+        ("TrÇn ThÞ H¬ng", "Trần Thị Hương", "name.legacy_encoding"),
+        ("Nguy?n V?n An", "Nguyn Vn An", "name.letters_lost"),
+        ("Nguy\ufffdn Thị An", "Nguyn Thị An", "name.letters_lost"),
     ],
 )
 def test_a_damaged_name_is_repaired_and_says_so(raw: str, value: str, issue: str) -> None:
@@ -153,3 +161,47 @@ def test_names_in_other_scripts_stay_different() -> None:
     one, other = name_forms("李明"), name_forms("王明")
     assert one.folded.isascii()
     assert one.folded != other.folded
+
+
+@pytest.mark.parametrize("raw", ["Rơ Chăm Phí", "Ro-Chăm Phí", "RơChăm Phí", "Ro Cham Phi"])
+def test_spellings_of_a_clan_of_two_words_agree_when_folded(raw: str) -> None:
+    assert name_forms(canonical_name(raw).value or "").folded == "rocham phi"
+
+
+@pytest.mark.parametrize(
+    ("raw", "folded"),
+    [
+        ("Иванов Пётр", "ivanov petr"),
+        ("Ivanov Petr", "ivanov petr"),
+        ("王小明", "wangxiaoming"),
+        ("محمد علي", "mhmd li"),
+        ("김철수", "gimcheolsu"),
+        ("ខ្មែរ", "khmaer"),
+        ("Müller-Lüdenscheidt", "muller ludenscheidt"),
+    ],
+)
+def test_names_of_any_script_have_an_ascii_form_of_their_own(raw: str, folded: str) -> None:
+    assert name_forms(canonical_name(raw).value or "").folded == folded
+    assert fold(raw) == folded
+
+
+@pytest.mark.parametrize(
+    ("raw", "value", "issue"),
+    [
+        ("SMITH", "Smith", None),
+        ("o’brien", "O'Brien", None),
+        ("McDonald", "McDonald", None),
+        ("  van  der   berg ", "Van Der Berg", None),
+        ("MÃ¼ller", "Müller", "name.mojibake"),
+        ("Иванов", "Иванов", None),
+        ("vawn", "Vawn", None),
+        ("bà", "Bà", None),
+        ("n/a", None, "name.placeholder"),
+        ("12", None, "name.placeholder"),
+        (" ", None, None),
+    ],
+)
+def test_a_part_of_a_name_is_not_repaired_by_vietnamese_rules(
+    raw: str, value: str | None, issue: str | None
+) -> None:
+    assert parse_name_part(raw) == (value, issue)
