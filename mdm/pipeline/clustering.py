@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -64,25 +64,35 @@ def read_decisions(store: Bulk) -> Decided:
 
 def read_constraints(context: Context, record: Ids) -> list[Constraint]:
     """Of `record`, the active records or some of them, ascending."""
-    registry = _column(context, "registry", record)
+    declared, people = context.model.clustering, context.person_table()
     free = sorted(code for code, declared in context.registries.items() if declared.duplicate_free)
+    facts = sorted({column for rule in declared.impossible for column in rule.differ})
+    marks = [f"CASE registry WHEN '{code}' THEN 0 ELSE {_MISSING} END" for code in free]
+    columns = "".join(f", {sql} AS c{place}" for place, sql in enumerate([*marks, *map(_fact_sql, facts)]))
+    rows = context.workspace.connection.execute(
+        f"SELECT record_id{columns} FROM {people} ORDER BY record_id"
+    ).fetchnumpy()
+    here = np.searchsorted(rows["record_id"], record)
+    given: list[Ids] = [rows[f"c{place}"][here].astype(np.int64) for place in range(len(free) + len(facts))]
+    fact = dict(zip(facts, given[len(free) :], strict=True))
     found: list[Constraint] = [
-        Exclusion(
-            name=f"duplicate_free:{code}", label=np.where(registry == code, 0, _MISSING).astype(np.int64)
-        )
-        for code in free
+        Exclusion(f"duplicate_free:{code}", label) for code, label in zip(free, given, strict=False)
     ]
-    declared = context.model.clustering
     if declared.verified is not None and context.anchors:
         found.append(Verified("verified_number", _verified(context, declared.verified, record)))
     for rule in declared.impossible:
-        facts = [_numbers(_column(context, column, record)) for column in rule.differ]
-        found.append(
-            Impossible(
-                rule.name, np.stack(facts, axis=1), np.array(list(rule.differ.values()), dtype=np.int64)
-            )
-        )
+        differ = np.stack([fact[column] for column in rule.differ], axis=1)
+        found.append(Impossible(rule.name, differ, np.array(list(rule.differ.values()), dtype=np.int64)))
     return found
+
+
+def _fact_sql(column: str) -> str:
+    """A whole number of the value; texts differ or not, so their hash will do."""
+    return (
+        f'CASE WHEN "{column}" IS NULL THEN {_MISSING}'
+        f""" WHEN typeof("{column}") = 'VARCHAR' THEN CAST(hash("{column}") >> 2 AS BIGINT)"""
+        f' ELSE TRY_CAST("{column}" AS BIGINT) END'
+    )
 
 
 def scorer(context: Context) -> Callable[[Ids, Ids], Evidence]:
@@ -125,25 +135,6 @@ def scorer(context: Context) -> Callable[[Ids, Ids], Evidence]:
 def _conflict_code(model: Model) -> str:
     cases = "".join(f" WHEN '{conflict.name}' THEN {place}" for place, conflict in enumerate(model.conflicts))
     return f"CAST(CASE conflict{cases} ELSE -1 END AS BIGINT)" if cases else "CAST(-1 AS BIGINT)"
-
-
-def _column(context: Context, column: str, record: Ids) -> NDArray[Any]:
-    rows = context.workspace.connection.execute(
-        f'SELECT record_id, "{column}" AS value FROM {context.person_table()} ORDER BY record_id'
-    ).fetchnumpy()
-    values: NDArray[Any] = rows["value"][np.searchsorted(rows["record_id"], record)]
-    return values
-
-
-def _numbers(values: NDArray[Any]) -> Ids:
-    """Whole numbers as they are, others numbered; _MISSING for null."""
-    missing = np.ma.getmaskarray(np.ma.asarray(values))
-    given = np.asarray(np.ma.asarray(values).data)[~missing]
-    if not np.issubdtype(given.dtype, np.integer):
-        given = np.unique(given.astype(str), return_inverse=True)[1]
-    found = np.full(len(missing), _MISSING, dtype=np.int64)
-    found[~missing] = given
-    return found
 
 
 def _verified(context: Context, numbers: str, record: Ids) -> Ids:

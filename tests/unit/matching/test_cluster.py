@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matching.cluster import Edges, Rules, cluster
+from matching.cluster import cluster
 from matching.clustering.constraints import Exclusion, Impossible, Verified
-from matching.clustering.inputs import NO_CONFLICT, Decided, Evidence, millibits
+from matching.clustering.inputs import NO_CONFLICT, Decided, Edges, Evidence, Rules, millibits
 
 RULES = Rules(link=14, merge=4, unscored=-1, largest=300, conflicts=("shared_number",))
 
@@ -218,6 +218,7 @@ def solved(problem, *, records=None, edges=None):
     )
 
 
+@settings(deadline=None, max_examples=60)
 @given(problem=problems(), order=st.randoms(use_true_random=False))
 def test_order_does_not_matter(problem, order):
     shuffled = list(problem["edges"])
@@ -227,6 +228,7 @@ def test_order_does_not_matter(problem, order):
     assert one.refused == two.refused
 
 
+@settings(deadline=None, max_examples=60)
 @given(problem=problems())
 def test_constraints_hold_but_for_what_must_be_one(problem):
     clusters = solved(problem)
@@ -245,6 +247,7 @@ def test_constraints_hold_but_for_what_must_be_one(problem):
         assert conflict == NO_CONFLICT or home[left] != home[right] or of_must & {left, right}
 
 
+@settings(deadline=None, max_examples=60)
 @given(problem=problems())
 def test_every_link_is_inside_a_cluster_or_its_two_clusters_have_a_reason(problem):
     clusters = solved(problem)
@@ -258,6 +261,7 @@ def test_every_link_is_inside_a_cluster_or_its_two_clusters_have_a_reason(proble
     assert told == apart
 
 
+@settings(deadline=None, max_examples=60)
 @given(problem=problems(), data=st.data())
 def test_whole_components_are_clustered_alike_alone_and_together(problem, data):
     linked = [(a, b) for a, b, weight, conflict in problem["edges"] if weight >= RULES.link and conflict < 0]

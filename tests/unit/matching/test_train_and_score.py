@@ -8,8 +8,8 @@ import matching.batch
 from matching.artefact import TrainedModel
 from matching.batch import score_pairs
 from matching.blocking import make_keys, make_pairs
-from matching.cluster import Edges, Rules, cluster
-from matching.clustering.inputs import NO_CONFLICT
+from matching.cluster import cluster
+from matching.clustering.inputs import NO_CONFLICT, Edges, Rules
 from matching.evaluate import pair_counts
 from matching.train import TrainingError, train
 from tests.unit.matching.scenario import MODEL, people_records, person_table
