@@ -20,7 +20,7 @@ from matching.clustering.constraints import FREE, Apart
 from matching.clustering.inputs import Decided, Edges, Evidence, Rules, bits, millibits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from matching.clustering.agglomeration import Joined
     from matching.clustering.constraints import Constraint
@@ -34,6 +34,9 @@ WEAK = "weak_evidence"
 """As wholes they are more likely one, not likely enough."""
 TOO_LARGE = "too_large"
 """The link was among the weakest of a component too large to be looked at as one."""
+
+
+_PAIRS_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -100,33 +103,45 @@ def cluster(
     component = components(len(record), left, right)
     looked_at = _needing_a_closer_look(component, placed, apart, rules)
     pieces = cut(component, left, right, weight, of=looked_at, largest=rules.largest)
-    one, two = pairs_within(pieces, looked_at)
-    evidence = (
-        score(record[one], record[two])
-        if score is not None
-        else Evidence.of_edges(one, two, placed, unscored=rules.unscored)
-    )
-    link, merge = millibits(np.array([rules.link, rules.merge])).tolist()
-    code = apart.codes(one, two, evidence.conflict)
-    open_ = np.isin(pieces, pieces[one[(evidence.weight < merge) | (code != FREE)]])
-    refined = open_[one]
-    joined = agglomerate(
-        components(len(record), known.must[:, 0], known.must[:, 1]),
-        Between.of_pairs(one[refined], two[refined], evidence.of(refined), apart=code[refined], link=link),
-        component=pieces,
-        merge=merge,
-        margin=link,
-        sure=apart.sure,
-    )
-    found = np.where(open_, joined.cluster, pieces)
-    refused = [*_refused(record, joined, apart), *_cut_away(record, pieces, links)]
+    start = components(len(record), known.must[:, 0], known.must[:, 1])
+    found, refused, refined = pieces, _cut_away(record, pieces, links), 0
+    for batch in _batches(pieces, looked_at):
+        one, two = pairs_within(pieces, batch)
+        evidence = (
+            score(record[one], record[two])
+            if score is not None
+            else Evidence.of_edges(one, two, placed, unscored=rules.unscored)
+        )
+        code = apart.codes(one, two, evidence.conflict)
+        link, merge = millibits(np.array([rules.link, rules.merge])).tolist()
+        doubtful = np.isin(pieces, pieces[one[(evidence.weight < merge) | (code != FREE)]])
+        inside = doubtful[one]
+        joined = agglomerate(
+            start,
+            Between.of_pairs(one[inside], two[inside], evidence.of(inside), apart=code[inside], link=link),
+            component=pieces,
+            merge=merge,
+            margin=link,
+            sure=apart.sure,
+        )
+        found = np.where(doubtful, joined.cluster, found)
+        refused += _refused(record, joined, apart)
+        refined += int(doubtful.sum())
     return Clusters(
         record=record,
         cluster=record[found],
         refused=sorted(refused, key=lambda r: (r.left, r.right)),
         examined=int(looked_at.sum()),
-        refined=int(open_.sum()),
+        refined=refined,
     )
+
+
+def _batches(pieces: Ids, looked_at: Flags) -> Iterator[Flags]:
+    """Whole pieces, so many that memory holds their pairs."""
+    names, sizes = np.unique(pieces[looked_at], return_counts=True)
+    number = np.cumsum(sizes * (sizes - 1) // 2) // _PAIRS_AT_ONCE
+    for batch in np.unique(number):
+        yield looked_at & np.isin(pieces, names[number == batch])
 
 
 def _needing_a_closer_look(component: Ids, edges: Edges, apart: Apart, rules: Rules) -> Flags:

@@ -106,10 +106,16 @@ def scorer(context: Context) -> Callable[[Ids, Ids], Evidence]:
             return Evidence(none, none, np.empty((0, 0), np.int64), np.empty((0, 0), np.bool_))
         pairs = pa.table({"place": np.arange(len(left)), "join_key_l": left, "join_key_r": right})
         context.workspace.put("pair_inside", pairs)
+        connection.execute(  # term frequencies are looked up for the values of these records alone
+            f"""
+            CREATE OR REPLACE TABLE record_inside AS
+            FROM {context.person_table()} WHERE record_id IN (SELECT join_key_l FROM pair_inside UNION SELECT join_key_r FROM pair_inside)
+            """
+        )
         score_pairs(
             connection,
             trained,
-            records=context.person_table(),
+            records="record_inside",
             pairs="pair_inside",
             into="scored_inside",
             parts=True,
@@ -120,7 +126,7 @@ def scorer(context: Context) -> Callable[[Ids, Ids], Evidence]:
             FROM pair_inside JOIN scored_inside ON record_l = join_key_l AND record_r = join_key_r ORDER BY place
             """
         ).fetchnumpy()
-        connection.execute("DROP TABLE pair_inside; DROP TABLE scored_inside")
+        connection.execute("DROP TABLE pair_inside; DROP TABLE record_inside; DROP TABLE scored_inside")
         parts = [np.ma.asarray(rows[f"bits_{name}"]) for name in names]
         return Evidence(
             weight=millibits(rows["weight"]),

@@ -183,6 +183,15 @@ def test_a_component_that_is_too_large_is_cut_where_it_is_weakest():
     assert reasons(clusters) == [(3, 4, "too_large")]
 
 
+def test_components_are_looked_at_in_batches(monkeypatch):
+    links = [(1, 2, 30.0), (2, 3, 30.0), (4, 5, 30.0), (5, 6, 30.0), (7, 8, 30.0), (1, 3, -70.0), (4, 6, 1.0)]
+    whole = made(links)
+    monkeypatch.setattr("matching.cluster._PAIRS_AT_ONCE", 3)
+    parted = made(links)
+    assert groups(parted) == groups(whole)
+    assert (parted.refused, parted.refined) == (whole.refused, whole.refined)
+
+
 SIZE = 8
 RECORDS = st.integers(1, SIZE)
 PAIR = st.tuples(RECORDS, RECORDS).filter(lambda pair: pair[0] < pair[1])
