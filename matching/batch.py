@@ -36,10 +36,11 @@ def score_pairs(
     pairs: str,
     into: str,
     progress: Callable[[float], None] | None = None,
+    parts: bool = False,
 ) -> Scored:
     """Table `into`: record_l < record_r, weight (bits), conflict (name or null), for pairs at or above the keep threshold.
 
-    Pairs are scored in slices, so memory depends on the slice and not on their number.
+    With `parts` for all pairs, and `bits_C` for each comparison C: its part of the weight, null where a value is missing. Pairs are scored in slices, so memory depends on the slice and not on their number.
     """
     model = trained.declaration
     api = DuckDBAPI(connection)
@@ -48,8 +49,10 @@ def score_pairs(
     for column in model.term_frequency_columns:
         _register_frequencies(connection, api, linker, trained, column, records=records)
     total = connection.execute(f"SELECT COUNT(*) FROM {pairs}").fetchall()[0][0]
+    names = [comparison.name for comparison in model.comparisons] if parts else []
     connection.execute(
-        f"CREATE OR REPLACE TABLE {into} (record_l BIGINT, record_r BIGINT, weight DOUBLE, conflict VARCHAR)"
+        f"CREATE OR REPLACE TABLE {into} (record_l BIGINT, record_r BIGINT, weight DOUBLE, conflict VARCHAR"
+        f"{''.join(f', bits_{name} DOUBLE' for name in names)})"
     )
     slices = max(1, math.ceil(total / _PAIRS_AT_ONCE))
     for number in range(slices):
@@ -61,11 +64,14 @@ def score_pairs(
             """
         )
         linker.table_management.register_blocked_pairs_for_predict(api.register(name))
-        scored = linker.inference.predict(threshold_match_weight=model.thresholds.keep, warning_mode="never")
+        scored = linker.inference.predict(
+            threshold_match_weight=None if parts else model.thresholds.keep, warning_mode="never"
+        )
         connection.execute(
             f"""
             INSERT INTO {into}
             SELECT least(record_id_l, record_id_r), greatest(record_id_l, record_id_r), match_weight, {_conflict_sql(trained)}
+                {"".join(f", {_bits_sql(trained, name)}" for name in names)}
             FROM {scored.physical_name}
             """
         )
@@ -100,6 +106,13 @@ def _register_frequencies(
     )
     connection.unregister(known)
     linker.table_management.register_term_frequency_lookup(api.register(name), column)
+
+
+def _bits_sql(trained: TrainedModel, name: str) -> str:
+    """A missing value gives Splink's weight of exactly 0, and so does a comparison that taught nothing."""
+    comparison = next(c for c in trained.declaration.comparisons if c.name == name)
+    adjusted = any(level.term_frequency for level in comparison.levels)
+    return f"NULLIF(mw_{name}, 0){f' + mw_tf_adj_{name}' if adjusted else ''}"
 
 
 def _conflict_sql(trained: TrainedModel) -> str:

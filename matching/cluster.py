@@ -1,6 +1,10 @@
-"""From scored pairs to clusters: connected components, and a refinement of those that break a constraint.
+"""From scored pairs to clusters: evidence between whole clusters, under constraints.
 
-The result depends on the edges alone, not on their order: ties break on record ids.
+1. Records that links connect are a component; no join reaches beyond it, since a join needs a link.
+2. A component in which no pair is below `merge` or kept apart is a cluster as it is; pairs that were not scored are scored to see it.
+3. In the others clusters are joined as wholes (`matching.clustering.agglomeration`).
+
+The result depends on records and pairs alone, not on their order: ties break on record ids, sums are of whole numbers.
 """
 
 from __future__ import annotations
@@ -9,175 +13,183 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+
+from matching.clustering.agglomeration import NO_LINK, Between, agglomerate
+from matching.clustering.components import components, cut, pairs_within
+from matching.clustering.constraints import FREE, Apart
+from matching.clustering.inputs import Decided, Edges, Evidence, Rules, bits, millibits
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Callable, Iterator, Sequence
 
-    Ids = NDArray[np.int64]
+    from matching.clustering.agglomeration import Joined
+    from matching.clustering.constraints import Constraint
+    from matching.clustering.inputs import Flags, Ids
 
-
-DECISION = "decision"
-"""The constraint that a person's cannot-link is."""
-
-
-@dataclass(frozen=True)
-class Edges:
-    """Three arrays of one length: record_l, record_r (ids), weight in bits."""
-
-    left: Ids
-    right: Ids
-    weight: NDArray[np.float64]
-
-    def __len__(self) -> int:
-        return len(self.left)
+AMBIGUOUS = "ambiguous"
+"""One side goes as well with a third, and the other side and the third are apart: nobody can tell, so nobody guesses."""
+CONTRADICTED = "contradicted"
+"""As wholes they are more likely two people than one."""
+WEAK = "weak_evidence"
+"""As wholes they are more likely one, not likely enough."""
+TOO_LARGE = "too_large"
+"""The link was among the weakest of a component too large to be looked at as one."""
 
 
-@dataclass(frozen=True)
-class Exclusion:
-    """Records that carry one label are never in one cluster (two records of a registry that is free of duplicates).
-
-    `label` has one number for each record, -1 where the rule says nothing.
-    """
-
-    name: str
-    label: Ids
-
-
-@dataclass(frozen=True)
-class Decided:
-    """Pairs of records on which a person decided; two columns each. What must link is one whatever rule says otherwise."""
-
-    must: Ids
-    cannot: Ids
-
-    @classmethod
-    def none(cls) -> Decided:
-        return cls(np.empty((0, 2), np.int64), np.empty((0, 2), np.int64))
+_PAIRS_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True)
 class Refused:
-    """An edge that was strong enough but would have broken a constraint."""
+    """A link between two clusters that were not joined: the strongest of them, and why it was not enough.
+
+    `evidence`: bits between the clusters as wholes. `reason`: a constraint's name or one of the four above.
+    """
 
     left: int
     right: int
     weight: float
-    constraint: str
+    evidence: float
+    reason: str
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """`cluster[i]` is the cluster of `record[i]`, named by the smallest record id in it."""
+    """`cluster[i]` is the cluster of `record[i]`, named by the smallest record id in it.
+
+    `examined`: records of components of which not all pairs were scored well; `refined`: those joined as wholes.
+    """
 
     record: Ids
     cluster: Ids
     refused: list[Refused]
+    examined: int
+    refined: int
 
 
 def cluster(
-    record: Ids, edges: Edges, *, exclusions: list[Exclusion], decided: Decided | None = None
+    record: Ids,
+    edges: Edges,
+    *,
+    rules: Rules,
+    constraints: Sequence[Constraint] = (),
+    decided: Decided | None = None,
+    score: Callable[[Ids, Ids], Evidence] | None = None,
 ) -> Clusters:
-    """Clusters of all `record` ids (sorted, unique); `edges` are those at or above the link threshold.
+    """Clusters of all `record` ids (sorted, unique).
 
-    Decisions on records that are not there are left aside.
+    Args:
+        record: the records.
+        edges: scored pairs of them, left < right; those below `rules.merge` are not needed where there is `score`.
+        rules: thresholds.
+        constraints: what may never be in one cluster; the first that holds is named.
+        decided: people's decisions; those on records that are not there are left aside.
+        score: evidence for any pairs of records. Without it a pair that is not among the edges counts `rules.unscored`.
     """
-    decided = decided or Decided.none()
-    must, cannot = _places(record, decided.must), _places(record, decided.cannot)
-    left = np.concatenate([np.searchsorted(record, edges.left), must[:, 0]])
-    right = np.concatenate([np.searchsorted(record, edges.right), must[:, 1]])
-    weight = np.concatenate([edges.weight, np.full(len(must), np.inf)])
-    component = _components(len(record), left, right)
-    broken = np.union1d(
-        _broken(component, exclusions),
-        component[cannot[component[cannot[:, 0]] == component[cannot[:, 1]], 0]],
+    known = (decided or Decided.none()).among(record)
+    apart = Apart(constraints, known.cannot, rules.conflicts)
+    placed = Edges(
+        np.searchsorted(record, edges.left),
+        np.searchsorted(record, edges.right),
+        edges.weight,
+        edges.conflict,
     )
-    refused: list[Refused] = []
-    if len(broken):
-        inside = np.isin(component[left], broken)
-        places = Edges(left[inside], right[inside], weight[inside])
-        component, refused = _refine(record, component, places, exclusions, cannot)
-    return Clusters(record=record, cluster=_named(record, component), refused=refused)
+    links = placed.of((placed.weight >= rules.link) & (placed.conflict < 0))
+    left, right = (
+        np.concatenate([links.left, known.must[:, 0]]),
+        np.concatenate([links.right, known.must[:, 1]]),
+    )
+    weight = np.concatenate([links.weight, np.full(len(known.must), np.inf)])
+    component = components(len(record), left, right)
+    looked_at = _needing_a_closer_look(component, placed, apart, rules)
+    pieces = cut(component, left, right, weight, of=looked_at, largest=rules.largest)
+    start = components(len(record), known.must[:, 0], known.must[:, 1])
+    found, refused, refined = pieces, _cut_away(record, pieces, links), 0
+    for batch in _batches(pieces, looked_at):
+        one, two = pairs_within(pieces, batch)
+        evidence = (
+            score(record[one], record[two])
+            if score is not None
+            else Evidence.of_edges(one, two, placed, unscored=rules.unscored)
+        )
+        code = apart.codes(one, two, evidence.conflict)
+        link, merge = millibits(np.array([rules.link, rules.merge])).tolist()
+        doubtful = np.isin(pieces, pieces[one[(evidence.weight < merge) | (code != FREE)]])
+        inside = doubtful[one]
+        joined = agglomerate(
+            start,
+            Between.of_pairs(one[inside], two[inside], evidence.of(inside), apart=code[inside], link=link),
+            component=pieces,
+            merge=merge,
+            margin=link,
+            sure=apart.sure,
+        )
+        found = np.where(doubtful, joined.cluster, found)
+        refused += _refused(record, joined, apart)
+        refined += int(doubtful.sum())
+    return Clusters(
+        record=record,
+        cluster=record[found],
+        refused=sorted(refused, key=lambda r: (r.left, r.right)),
+        examined=int(looked_at.sum()),
+        refined=refined,
+    )
 
 
-def _places(record: Ids, pairs: Ids) -> Ids:
-    """Pairs of records as places in `record`, those with both ends there."""
-    there = np.isin(pairs, record).all(axis=1)
-    return np.searchsorted(record, pairs[there])
+def _batches(pieces: Ids, looked_at: Flags) -> Iterator[Flags]:
+    """Whole pieces, so many that memory holds their pairs."""
+    names, sizes = np.unique(pieces[looked_at], return_counts=True)
+    number = np.cumsum(sizes * (sizes - 1) // 2) // _PAIRS_AT_ONCE
+    for batch in np.unique(number):
+        yield looked_at & np.isin(pieces, names[number == batch])
 
 
-def _components(size: int, left: Ids, right: Ids) -> Ids:
-    graph = coo_array((np.ones(len(left), dtype=np.int8), (left, right)), shape=(size, size))
-    found: Ids = connected_components(graph, directed=False)[1].astype(np.int64)
+def _needing_a_closer_look(component: Ids, edges: Edges, apart: Apart, rules: Rules) -> Flags:
+    """Records of components in which some pair is not scored, speaks against, or is kept apart."""
+    size = np.bincount(component, minlength=len(component))
+    edges = edges.of((component[edges.left] == component[edges.right]) & (edges.weight >= rules.merge))
+    good = apart.codes(edges.left, edges.right, edges.conflict) == FREE
+    agreeing = np.bincount(component[edges.left[good]], minlength=len(component))
+    looked_at: Flags = (agreeing < size * (size - 1) // 2)[component]
+    return looked_at
+
+
+def _refused(record: Ids, joined: Joined, apart: Apart) -> list[Refused]:
+    left_apart, weight = joined.left_apart, joined.left_apart.weight
+    names = apart.names
+    found = []
+    for row in np.flatnonzero(left_apart.best > NO_LINK).tolist():
+        if left_apart.apart[row] != FREE:
+            reason = names[left_apart.apart[row]]
+        elif joined.ambiguous[row]:
+            reason = AMBIGUOUS
+        else:
+            reason = CONTRADICTED if weight[row] < 0 else WEAK
+        found.append(
+            Refused(
+                left=int(record[left_apart.left[row]]),
+                right=int(record[left_apart.right[row]]),
+                weight=bits(int(left_apart.best[row])),
+                evidence=bits(round(float(weight[row]))),
+                reason=reason,
+            )
+        )
     return found
 
 
-def _broken(component: Ids, exclusions: list[Exclusion]) -> Ids:
-    """Components in which two records carry one label."""
-    found = []
-    for exclusion in exclusions:
-        marked = np.flatnonzero(exclusion.label >= 0)
-        pairs = np.stack([component[marked], exclusion.label[marked]], axis=1)
-        unique, counts = np.unique(pairs, axis=0, return_counts=True)
-        found.append(unique[counts > 1, 0])
-    return np.unique(np.concatenate(found)) if found else np.array([], dtype=np.int64)
-
-
-def _refine(
-    record: Ids, component: Ids, edges: Edges, exclusions: list[Exclusion], cannot: Ids
-) -> tuple[Ids, list[Refused]]:
-    """Joins again edge by edge, strongest first, leaving out what would put one label twice into a cluster.
-
-    Ends of edges are places in `record`. A pair that cannot link is a label of its own, carried by its two records.
-    """
-    left, right, weight = edges.left, edges.right, edges.weight
-    affected = np.flatnonzero(np.isin(component, component[left]))
-    parent = {int(node): int(node) for node in affected}
-    labels: dict[int, set[tuple[int, int]]] = {
-        int(node): {(number, int(e.label[node])) for number, e in enumerate(exclusions) if e.label[node] >= 0}
-        for node in affected
-    }
-
-    names = [e.name for e in exclusions] + [DECISION] * len(cannot)
-    for number, (one, two) in enumerate(cannot.tolist(), start=len(exclusions)):
-        for node in {one, two} & labels.keys():
-            labels[node].add((number, 0))
-
-    def root(node: int) -> int:
-        while parent[node] != node:
-            parent[node] = parent[parent[node]]
-            node = parent[node]
-        return node
-
-    refused = []
-    for position in np.lexsort((right, left, -weight)):
-        a, b = root(int(left[position])), root(int(right[position]))
-        if a == b:
-            continue
-        shared = labels[a] & labels[b]
-        if shared and weight[position] < np.inf:
-            number = min(shared)[0]
-            refused.append(
-                Refused(
-                    int(record[left[position]]),
-                    int(record[right[position]]),
-                    float(weight[position]),
-                    names[number],
-                )
-            )
-            continue
-        parent[b] = a
-        labels[a] |= labels.pop(b)
-    refined = component.copy()
-    fresh = component.max() + 1
-    refined[affected] = [fresh + root(int(node)) for node in affected]
-    return refined, refused
-
-
-def _named(record: Ids, component: Ids) -> Ids:
-    """Names each component by its smallest record id."""
-    _, inverse = np.unique(component, return_inverse=True)
-    smallest = np.full(inverse.max() + 1 if len(inverse) else 0, np.iinfo(np.int64).max)
-    np.minimum.at(smallest, inverse, record)
-    return smallest[inverse]
+def _cut_away(record: Ids, pieces: Ids, links: Edges) -> list[Refused]:
+    """The strongest link between every two pieces of a component that was cut."""
+    links = links.of(pieces[links.left] != pieces[links.right])
+    ends = np.sort(np.stack([pieces[links.left], pieces[links.right]], axis=1), axis=1)
+    order = np.lexsort((links.right, links.left, -links.weight, ends[:, 1], ends[:, 0]))
+    first = order[np.unique(ends[order], axis=0, return_index=True)[1]]
+    return [
+        Refused(
+            int(record[links.left[row]]),
+            int(record[links.right[row]]),
+            float(links.weight[row]),
+            float(links.weight[row]),
+            TOO_LARGE,
+        )
+        for row in first.tolist()
+    ]

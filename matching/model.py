@@ -96,6 +96,34 @@ class Conflict(_Declared):
     en: str
 
 
+class Impossible(_Declared):
+    """Two records that differ in all these features, each by more than its number, are never in one cluster."""
+
+    name: str
+    differ: dict[str, int] = Field(min_length=1)
+    """Text columns differ by more than 0."""
+    vi: str
+    en: str
+
+
+class Clustering(_Declared):
+    """How clusters are formed of links; in bits (docs/decisions/010-evidence-between-clusters.md)."""
+
+    merge: float = 4
+    """Two clusters with a link between them are joined if they as wholes reach this."""
+    unscored: float = -1
+    """What a pair counts that was not scored, where pairs cannot be scored on demand."""
+    largest: int = Field(300, ge=2)
+    """Components of more records are cut at their weakest links before they are looked at."""
+    bridge: float = 20
+    """A cluster that one pair of less than this holds together is a question."""
+    verified: str | None = None
+    """List of numbers; records that share one with different records of the anchor registry are never in one cluster."""
+    impossible: list[Impossible] = []
+    worth: dict[str, float] = {}
+    """How much more a question weighs if a record of this registry is concerned; 1 for others."""
+
+
 class Model(_Declared):
     name: str
     kind: Literal["person", "household"]
@@ -106,6 +134,7 @@ class Model(_Declared):
     training: Training
     thresholds: Thresholds
     conflicts: list[Conflict] = []
+    clustering: Clustering = Clustering()
 
     @model_validator(mode="after")
     def _names_known(self) -> Model:
@@ -125,12 +154,14 @@ class Model(_Declared):
 
     @property
     def feature_columns(self) -> list[str]:
-        """Every column that scoring or blocking reads."""
+        """Every column that scoring, blocking or clustering reads."""
         found = [c for comparison in self.comparisons for c in comparison.columns]
         found += [c for rule in self.blocking for c in rule.columns]
         found += [
             c for rule in [*self.training.prior.rules, *self.training.expectation_maximisation] for c in rule
         ]
+        found += [c for rule in self.clustering.impossible for c in rule.differ]
+        found += [self.clustering.verified] if self.clustering.verified else []
         return sorted(set(found))
 
     @property

@@ -11,12 +11,12 @@ import pyarrow as pa
 
 from matching.batch import score_pairs
 from matching.blocking import make_keys, make_pairs
-from matching.cluster import DECISION, Decided, Edges, Exclusion, cluster
+from matching.cluster import cluster
 from matching.train import train
 from mdm.errors import InputError
-from mdm.identity.decisions import DecisionKind
 from mdm.identity.events import Stamp
-from mdm.identity.reconcile import Question
+from mdm.pipeline.cluster_questions import counts, questions
+from mdm.pipeline.clustering import read_constraints, read_decisions, rules_of, scored_edges, scorer
 from mdm.pipeline.delta import CHANGED, Delta, concerned, find_changed
 from mdm.store.edges import read_edges, write_edges
 from mdm.store.engine import bulk
@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 
     from golden_record.policy import Policy
     from matching.artefact import TrainedModel
+    from matching.clustering.inputs import Decided, Edges
     from matching.model import Model
     from mdm.identity.clock import Source
-    from mdm.identity.reconcile import Reconciliation
+    from mdm.identity.reconcile import Question, Reconciliation
     from mdm.identity.ssn import NumberPlan
     from mdm.pipeline.workspace import Workspace
     from mdm.registries.attributes import Attributes
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from mdm.store.engine import Bulk
 
 PERSON = "person"
-_PAIR_QUESTIONS_AT_MOST = 100_000
 
 
 @dataclass
@@ -172,41 +172,36 @@ def cluster_step(context: Context, store: Bulk) -> StepResult:
     connection, records = context.workspace.connection, context.person_table()
     if not context.workspace.has_table("edge"):  # another process scored
         context.workspace.put("edge", read_edges(store))
-    link = context.model.thresholds.link
-    rows = connection.execute(
-        "SELECT record_l, record_r, weight FROM edge WHERE weight >= ? AND conflict IS NULL", [link]
-    ).fetchnumpy()
-    edges = Edges(left=rows["record_l"], right=rows["record_r"], weight=rows["weight"])
-    people = connection.execute(f"SELECT record_id, registry FROM {records} ORDER BY record_id").fetchnumpy()
-    record, registry = people["record_id"], people["registry"]
-    decided = _decided(store)
+    edges, decided = scored_edges(context), read_decisions(store)
+    record = connection.execute(f"SELECT record_id FROM {records} ORDER BY record_id").fetchnumpy()[
+        "record_id"
+    ]
     if context.delta is not None:
-        kept = _concerned(context, store, record, edges, decided)
-        record, registry = record[kept], registry[kept]
-        inside = np.isin(edges.left, record)
-        edges = Edges(edges.left[inside], edges.right[inside], edges.weight[inside])
-    clusters = cluster(record, edges, exclusions=_exclusions(context, registry), decided=decided)
+        record = record[_concerned(context, store, record, edges, decided)]
+        edges = edges.of(np.isin(edges.left, record) & np.isin(edges.right, record))
+    clusters = cluster(
+        record,
+        edges,
+        rules=rules_of(context.model),
+        constraints=read_constraints(context, record),
+        decided=decided,
+        score=scorer(context),
+    )
     connection.register("clustered", pa.table({"record_id": clusters.record, "cluster": clusters.cluster}))
     context.workspace.save("cluster", "SELECT * FROM clustered ORDER BY record_id")
     connection.unregister("clustered")
-    questions = [
-        Question(
-            reason=f"constraint.{refused.constraint}",
-            subject=f"pair:{refused.left},{refused.right}",
-            detail={"records": [refused.left, refused.right], "weight": round(refused.weight, 3)},
-        )
-        for refused in clusters.refused
-        if refused.constraint != DECISION  # it was answered already
-    ]
-    questions += _doubtful_pairs(context, clusters.record, clusters.cluster, decided)
-    raised = raise_reviews(store, questions, stamp=context.stamp("questions of the clustering"))
+    found = questions(context, clusters, edges, decided)
+    raised = raise_reviews(store, found, stamp=context.stamp("questions of the clustering"))
     sizes = np.bincount(np.unique(clusters.cluster, return_inverse=True)[1])
     return StepResult(
         len(record),
         {
             "clusters": len(sizes),
             "largest": int(sizes.max(initial=0)),
+            "examined": clusters.examined,
+            "refined": clusters.refined,
             "refused_edges": len(clusters.refused),
+            "questions": counts(found),
             "reviews": raised,
             "sizes": {str(size): int(count) for size, count in enumerate(np.bincount(sizes)) if count},
         },
@@ -229,70 +224,7 @@ def _concerned(context: Context, store: Bulk, record: Any, edges: Edges, decided
         f"SELECT DISTINCT entity FROM membership SEMI JOIN {CHANGED} AS c ON c.record_id = record"
     ).fetchnumpy()["entity"]
     must = decided.must[np.isin(decided.must, record).all(axis=1)]
-    links = (np.concatenate([edges.left, must[:, 0]]), np.concatenate([edges.right, must[:, 1]]))
+    # a join needs a link, and what else is looked at lies between the records of one component
+    linked = edges.of((edges.weight >= context.model.thresholds.link) & (edges.conflict < 0))
+    links = (np.concatenate([linked.left, must[:, 0]]), np.concatenate([linked.right, must[:, 1]]))
     return concerned(record, links=links, entity=entity, changed=changed, left=left)
-
-
-def _decided(store: Bulk) -> Decided:
-    """People's decisions as they stand."""
-    schema = pa.schema([("record_l", pa.int64()), ("record_r", pa.int64())])
-    pairs = {}
-    for kind in DecisionKind:
-        rows = store.read(
-            f"SELECT record_l, record_r FROM decision WHERE until_event IS NULL AND kind = '{kind}' ORDER BY record_l, record_r",
-            schema,
-        )
-        pairs[kind] = np.stack([rows["record_l"].to_numpy(), rows["record_r"].to_numpy()], axis=1)
-    return Decided(must=pairs[DecisionKind.MUST_LINK], cannot=pairs[DecisionKind.CANNOT_LINK])
-
-
-def _exclusions(context: Context, registry: Any) -> list[Exclusion]:
-    """Two records of a registry that is free of duplicates are two people."""
-    codes = sorted(code for code, declared in context.registries.items() if declared.duplicate_free)
-    return [
-        Exclusion(name=f"duplicate_free:{code}", label=np.where(registry == code, 0, -1).astype(np.int64))
-        for code in codes
-    ]
-
-
-def _doubtful_pairs(context: Context, record: Any, cluster_of: Any, decided: Decided) -> list[Question]:
-    """Pairs between the thresholds, and conflicts above them, whose records are not together already: best first."""
-    connection = context.workspace.connection
-    thresholds = context.model.thresholds
-    now = pa.table({"record_id": record, "cluster": cluster_of})
-    if context.delta is not None:  # the others stay where they are, and only new pairs are asked about
-        connection.register("clustered", now)
-        now = connection.sql(
-            "FROM clustered UNION ALL BY NAME SELECT record AS record_id, -entity AS cluster FROM membership"
-            " ANTI JOIN clustered AS c ON c.record_id = record"
-        ).to_arrow_table()
-        connection.unregister("clustered")
-    connection.register("cluster_now", now)
-    answered = np.sort(decided.cannot, axis=1)
-    connection.register("decided_pair", pa.table({"record_l": answered[:, 0], "record_r": answered[:, 1]}))
-    # one question for two clusters: the strongest pair between them
-    rows = connection.execute(
-        f"""
-        SELECT arg_max(edge.record_l, (weight, -edge.record_l, -edge.record_r)),
-            arg_max(edge.record_r, (weight, -edge.record_l, -edge.record_r)), max(weight) AS best,
-            arg_max(conflict, (weight, -edge.record_l, -edge.record_r))
-        FROM edge
-        JOIN cluster_now AS a ON a.record_id = edge.record_l
-        JOIN cluster_now AS b ON b.record_id = edge.record_r
-        ANTI JOIN decided_pair AS d ON d.record_l = edge.record_l AND d.record_r = edge.record_r
-        WHERE a.cluster <> b.cluster AND weight >= {thresholds.review} AND (weight < {thresholds.link} OR conflict IS NOT NULL)
-        GROUP BY least(a.cluster, b.cluster), greatest(a.cluster, b.cluster)
-        ORDER BY best DESC, 1, 2
-        LIMIT {_PAIR_QUESTIONS_AT_MOST}
-        """
-    ).fetchall()
-    connection.unregister("cluster_now")
-    connection.unregister("decided_pair")
-    return [
-        Question(
-            reason=f"conflict.{conflict}" if conflict else "match.possible",
-            subject=f"pair:{left},{right}",
-            detail={"records": [left, right], "weight": round(weight, 3)},
-        )
-        for left, right, weight, conflict in rows
-    ]

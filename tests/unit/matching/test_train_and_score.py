@@ -8,11 +8,18 @@ import matching.batch
 from matching.artefact import TrainedModel
 from matching.batch import score_pairs
 from matching.blocking import make_keys, make_pairs
-from matching.cluster import Edges, cluster
+from matching.cluster import cluster
+from matching.clustering.inputs import NO_CONFLICT, Edges, Rules
 from matching.evaluate import pair_counts
 from matching.train import TrainingError, train
 from tests.unit.matching.scenario import MODEL, people_records, person_table
 
+RULES = Rules(
+    link=MODEL.thresholds.link,
+    merge=MODEL.clustering.merge,
+    unscored=MODEL.clustering.unscored,
+    largest=MODEL.clustering.largest,
+)
 SMALL = MODEL.model_copy(update={"training": MODEL.training.model_copy(update={"random_pairs": 200_000})})
 
 
@@ -31,16 +38,39 @@ def edges(connection, *, link=MODEL.thresholds.link):
     rows = connection.execute(
         "SELECT record_l, record_r, weight FROM edge WHERE weight >= ? AND conflict IS NULL", [link]
     ).fetchnumpy()
-    return Edges(rows["record_l"], rows["record_r"], rows["weight"])
+    return Edges(
+        rows["record_l"], rows["record_r"], rows["weight"], np.full(len(rows["weight"]), NO_CONFLICT)
+    )
 
 
 def test_a_model_trained_without_labels_finds_the_people(job):
     records, truth, connection, trained = job
     score_pairs(connection, trained, records="person", pairs="pair", into="edge")
-    clusters = cluster(np.arange(len(records)), edges(connection), exclusions=[])
+    clusters = cluster(np.arange(len(records)), edges(connection), rules=RULES)
     found = pair_counts(np.array(truth), clusters.cluster)
     assert found.precision > 0.999
     assert found.recall > 0.8  # a fifth of the records has no number, and names here are few
+
+
+def test_the_parts_of_a_weight_are_of_the_comparisons_that_could_be_made(job):
+    records, _, connection, trained = job
+    score_pairs(connection, trained, records="person", pairs="pair", into="edge")
+    score_pairs(connection, trained, records="person", pairs="pair", into="parted", parts=True)
+    names = [comparison.name for comparison in MODEL.comparisons]
+    prior = np.log2(trained.prior / (1 - trained.prior))
+    total = " + ".join(f"COALESCE(bits_{name}, 0)" for name in names)
+    pairs, wrong = connection.execute(
+        f"SELECT COUNT(*), COUNT(*) FILTER (abs(weight - ({total}) - {prior}) > 1e-6) FROM parted"
+    ).fetchall()[0]
+    assert (pairs, wrong) == (connection.execute("SELECT COUNT(*) FROM pair").fetchall()[0][0], 0)
+    assert connection.execute(
+        "SELECT COUNT(*) FROM edge ANTI JOIN parted USING (record_l, record_r, weight)"
+    ).fetchall() == [(0,)]
+    made = connection.execute(
+        "SELECT record_l, record_r, bits_personal_id IS NOT NULL FROM parted"
+    ).fetchall()
+    for left, right, there in made:
+        assert there == bool(records[left]["personal_id"] and records[right]["personal_id"])
 
 
 def test_the_artefact_is_the_same_after_a_round_trip(job):
