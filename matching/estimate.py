@@ -5,8 +5,8 @@ replacement. A pair stands for 1 / (its inclusion probability) pairs (Horvitz an
 is the share found times the stratum's size. Intervals are closed formulas that hold where strata have few or no
 findings, as strata of sure pairs do:
 
-- of a stratum's share: Clopper and Pearson 1934, with the effective sample size of Korn and Graubard 1998, which here
-  is the finite-population correction: a stratum that was judged completely leaves no doubt;
+- of a stratum's share: the exact limits of Clopper and Pearson 1934 for draws without replacement, from the tails of the
+  hypergeometric distribution (Buonaccorsi 1987), so that a stratum that was judged completely leaves no doubt;
 - of sums of strata: the distances of the strata's limits added in quadrature (Zou and Donner 2008, "MOVER");
 - of ratios of independent sums: MOVER-R (Donner and Zou 2012).
 
@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import beta
+from scipy.stats import hypergeom
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -108,15 +109,31 @@ def share_interval(same: int, judged: int, pairs: int, *, confidence: float = CO
     """
     if judged == 0:
         return Interval(0.5, 0.0, 1.0)
-    share = same / judged
-    if judged >= pairs:
-        return Interval(share, share, share)
-    effective = judged * (pairs - 1) / (pairs - judged)
-    found, tail = share * effective, (1 - confidence) / 2
-    low = 0.0 if same == 0 else float(beta.ppf(tail, found, effective - found + 1))
-    high = 1.0 if same == judged else float(beta.ppf(1 - tail, found + 1, effective - found))
-    # what was seen is certain
-    return Interval(share, max(low, same / pairs), min(high, 1 - (judged - same) / pairs))
+    low, high = _matches(same, judged, pairs, (1 - confidence) / 2)
+    return Interval(same / judged, low / pairs, high / pairs)
+
+
+@lru_cache(maxsize=4096)
+def _matches(same: int, judged: int, pairs: int, tail: float) -> tuple[int, int]:
+    """The least and the most matches among `pairs` of which the draw would not be a surprise."""
+    least, most = same, pairs - (judged - same)
+    if same:  # the smallest number that gives as many or more often enough
+        low, high = least, most
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (
+                (low, middle) if hypergeom.sf(same - 1, pairs, middle, judged) > tail else (middle + 1, high)
+            )
+        least = low
+    if same < judged:  # the largest number that gives as few or fewer often enough
+        low, high = least, most
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (
+                (middle, high) if hypergeom.cdf(same, pairs, middle, judged) > tail else (low, middle - 1)
+            )
+        most = low
+    return least, most
 
 
 def total_interval(strata: Sequence[Stratum], *, confidence: float = CONFIDENCE) -> Interval:

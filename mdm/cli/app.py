@@ -12,6 +12,7 @@ import typer
 from mdm.cli import show
 from mdm.cli.backup import backup, restore
 from mdm.cli.entity import entity_commands
+from mdm.cli.evaluate import evaluate
 from mdm.cli.log import log_commands
 from mdm.cli.openlineage import openlineage
 from mdm.cli.quarantine import quarantine_commands
@@ -46,6 +47,7 @@ app.add_typer(quarantine_commands, name="quarantine")
 app.add_typer(log_commands, name="log")
 app.command()(backup)
 app.command()(restore)
+app.command()(evaluate)
 app.add_typer(entity_commands, name="entity")
 app.command()(openlineage)
 
@@ -213,30 +215,6 @@ def run(
             )
         else:
             show.run(report)
-
-
-@app.command()
-def evaluate(
-    *,
-    truth: Annotated[Path, typer.Option("--truth", help="The folder that `mdm simulate` wrote.")],
-    store: StoreOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Compare the store's people with the truth of a simulation."""
-    from mdm.pipeline.evaluation import anchor_of
-    from mdm.pipeline.evaluation import evaluate as evaluate_store
-    from mdm.registries.declaration import load_registries
-    from mdm.store.schema import require
-
-    with plain_errors():
-        settings = load_settings(store)
-        require(settings)
-        anchor = anchor_of(load_registries(settings.registries_folder))
-        result = evaluate_store(settings, truth, anchor=anchor)
-        if as_json:
-            print_json(result.as_dict())
-        else:
-            show.evaluation(result)
 
 
 @app.command()
