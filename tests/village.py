@@ -23,7 +23,7 @@ from mdm.stewardship.service import Answer, Identity
 from mdm.store.engine import bulk
 from mdm.store.keys import make_key, make_log_key
 from mdm.store.landing import LandedFile, LandingCounts, land_file
-from mdm.store.models import keep_model
+from mdm.store.models import keep_model, promote_model
 from mdm.store.schema import create
 from mdm.store.tables import entity, membership, record, ssn
 
@@ -128,7 +128,7 @@ class Village:
     # --- registries and runs -------------------------------------------------------------------------------------
 
     def retrain(self, name: str) -> RunReport:
-        """As `run(retrain=True)`, had it found this model."""
+        """A run after this model was trained and promoted."""
         self.use_model(name)
         return self.run(force=True)
 
@@ -145,7 +145,9 @@ class Village:
             untrained=[silent],
         )
         with bulk(self.settings) as store:
-            keep_model(store, trained, stamp=Stamp(at=utc_now(), actor="test", reason="trained"))
+            stamp = Stamp(at=utc_now(), actor="test", reason="trained")
+            keep_model(store, trained, stamp=stamp)
+            promote_model(store, trained.hash, stamp=stamp)
 
     def deliver(self, registry: str, /, **records: Mapping[str, str] | None) -> LandingCounts:
         """Local ID to attributes, or to None for a record that is withdrawn."""

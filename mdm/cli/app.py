@@ -14,6 +14,7 @@ from mdm.cli.backup import backup, restore
 from mdm.cli.entity import entity_commands
 from mdm.cli.evaluate import evaluate
 from mdm.cli.log import log_commands
+from mdm.cli.model import model_commands
 from mdm.cli.openlineage import openlineage
 from mdm.cli.quarantine import quarantine_commands
 from mdm.cli.registry import registry_commands
@@ -45,6 +46,7 @@ app = typer.Typer(
 app.add_typer(registry_commands, name="registry")
 app.add_typer(quarantine_commands, name="quarantine")
 app.add_typer(log_commands, name="log")
+app.add_typer(model_commands, name="model")
 app.command()(backup)
 app.command()(restore)
 app.command()(evaluate)
@@ -188,9 +190,6 @@ def run(
     force: Annotated[
         bool, typer.Option("--force", help="Run even if nothing has changed since the last run.")
     ] = False,
-    retrain: Annotated[
-        bool, typer.Option("--retrain", help="Train a new model from the records at hand.")
-    ] = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -202,12 +201,13 @@ def run(
         settings = load_settings(store)
         require(settings)
         with progress_bars() as bars:
-            report = run_batch(settings, force=force, retrain=retrain, progress=bars)
+            report = run_batch(settings, force=force, progress=bars)
         if as_json:
             print_json(
                 {
                     "run": report.run_id,
                     "nothing_to_do": report.nothing_to_do,
+                    "model_waits": report.waiting,
                     "resumed": report.resumed,
                     "changed_anything": report.changed_anything,
                     "steps": [asdict(step) for step in report.steps],

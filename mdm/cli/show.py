@@ -70,6 +70,11 @@ def ingest(report: IngestReport) -> None:
 
 
 def run(report: RunReport) -> None:
+    if report.waiting:
+        err.print(
+            "[bold yellow]The declared model differs from the promoted one, which stays in force.[/] To change over:"
+            " mdm model train, mdm model compare, mdm model promote."
+        )
     if report.nothing_to_do:
         out.print("Nothing has changed since the last run: nothing to do. (--force runs all the same.)")
         return
