@@ -22,7 +22,7 @@ from mdm.settings import Settings
 
 if TYPE_CHECKING:
     from matching.artefact import TrainedModel
-    from mdm.pipeline.models import Comparison
+    from mdm.pipeline.model_comparison import Comparison
     from mdm.store.models import KeptModel
 
 model_commands = typer.Typer(
@@ -109,7 +109,8 @@ def train(
 @model_commands.command("compare")
 def compare_(model: ModelArgument = None, *, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Score and cluster all records with a candidate and with the current model, and tell what would differ. Changes nothing."""
-    from mdm.pipeline.models import compare, find_model
+    from mdm.pipeline.model_comparison import compare
+    from mdm.pipeline.models import find_model
 
     with plain_errors():
         settings = _opened(store)

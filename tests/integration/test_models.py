@@ -10,7 +10,8 @@ from matching.model import load_model
 from mdm.errors import InputError, StoreError
 from mdm.identity.clock import utc_now
 from mdm.identity.events import Stamp
-from mdm.pipeline.models import compare, find_model, go_back, list_models, promote, train_candidate
+from mdm.pipeline.model_comparison import compare
+from mdm.pipeline.models import find_model, go_back, list_models, promote, train_candidate
 from mdm.pipeline.run import run
 from mdm.pipeline.verify import verify
 from mdm.store.engine import bulk

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from markupsafe import Markup
+from scipy.stats import binomtest
 
 from matching.evaluate import probability
 from mdm.pipeline.drawing import INK, SOFT, WARM, figure_of, svg
@@ -52,10 +53,13 @@ def _calibration(result: Evaluation) -> Markup:
     weight = np.linspace(low, high, 200)
     axes.plot(weight, probability(weight), color=SOFT, label="predicted")
     middle = [(b.low + min(b.high, high)) / 2 for b in bins]
-    # the interval that chance alone gives a share of so many pairs
-    spread = [1.96 * (max(b.observed * (1 - b.observed), 1e-4) / b.pairs) ** 0.5 for b in bins]
+    chance = [binomtest(round(b.observed * b.pairs), b.pairs).proportion_ci(method="wilson") for b in bins]
+    spread = [
+        [b.observed - c.low for b, c in zip(bins, chance, strict=True)],
+        [c.high - b.observed for b, c in zip(bins, chance, strict=True)],
+    ]
     axes.errorbar(
-        middle, [b.observed for b in bins], yerr=spread, fmt="o", color=INK, markersize=4, linewidth=1, label="true"
+        middle, [b.observed for b in bins], yerr=np.clip(spread, 0, None), fmt="o", color=INK, markersize=4, linewidth=1, label="true"
     )  # fmt: skip
     axes.set_ylim(-0.03, 1.03)
     axes.set_xlabel("match weight (bits; the last point holds all above)")
