@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from matching.blocking import make_keys
+from matching.blocking import make_keys, make_pairs
 from mdm.pipeline.evaluation.result import Blocking, RuleRecall
 from mdm.pipeline.workspace import discard, workspace
 from mdm.registries.attributes import load_attributes
@@ -27,9 +27,7 @@ def blocking_recall(settings: Settings, judged: duckdb.DuckDBPyConnection, model
         with workspace(settings, name) as work:
             attributes = load_attributes(settings.attributes_file)
             work.load_records(_PERSON, attributes)
-            columns = sorted({column for rule in model.blocking for column in rule.columns})
-            work.make_features(_PERSON, columns, attributes)
-            make_keys(work.connection, model, records=_PERSON, into="key")
+            work.make_features(_PERSON, model.feature_columns, attributes)
             work.put("known", known)
             return _measured(work.connection, model)
     finally:
@@ -37,36 +35,46 @@ def blocking_recall(settings: Settings, judged: duckdb.DuckDBPyConnection, model
 
 
 def _measured(connection: duckdb.DuckDBPyConnection, model: Model) -> Blocking:
+    """Each rule blocks by itself, as the run's own code does it, and the true pairs among its pairs are kept."""
     connection.execute(
-        f"""
-        CREATE TABLE true_key AS
-        SELECT k.rule, k.key, k.record_id, t.person, size <= {model.largest_block} AS small
-        FROM (SELECT *, COUNT(*) OVER (PARTITION BY rule, key) AS size FROM key) AS k JOIN known AS t USING (record_id);
-        CREATE TABLE brought AS
-        SELECT l.record_id AS one, r.record_id AS other, l.rule, bool_or(l.small) AS small
-        FROM true_key AS l JOIN true_key AS r
-            ON l.person = r.person AND l.rule = r.rule AND l.key = r.key AND l.record_id < r.record_id
-        GROUP BY ALL;
-        CREATE TABLE brought_pair AS
-        SELECT one, other, COUNT(*) FILTER (small) AS rules, min(rule) FILTER (small) AS rule FROM brought GROUP BY ALL
+        """
+        CREATE TABLE true_pair AS
+        SELECT a.record_id AS one, b.record_id AS other FROM known AS a JOIN known AS b ON a.person = b.person AND a.record_id < b.record_id;
+        CREATE TABLE brought (rule INTEGER, one BIGINT, other BIGINT);
+        CREATE TABLE met (one BIGINT, other BIGINT)
         """
     )
-    (true,) = connection.execute(
-        "SELECT COALESCE(SUM(n * (n - 1) // 2), 0) FROM (SELECT COUNT(*) AS n FROM known GROUP BY person)"
-    ).fetchall()[0]
-    seen, compared = connection.execute(
-        "SELECT COUNT(*), COUNT(*) FILTER (rules > 0) FROM brought_pair"
-    ).fetchall()[0]
-    found = dict(connection.execute("SELECT rule, COUNT(*) FROM brought WHERE small GROUP BY 1").fetchall())
-    alone = dict(
-        connection.execute("SELECT rule, COUNT(*) FROM brought_pair WHERE rules = 1 GROUP BY 1").fetchall()
-    )
+    for place, rule in enumerate(model.blocking):
+        alone = model.model_copy(update={"blocking": [rule]})
+        make_keys(connection, alone, records=_PERSON, into="key")
+        make_pairs(connection, alone, keys="key", into="pair")
+        connection.execute(
+            f"""
+            INSERT INTO brought SELECT {place}, one, other FROM true_pair SEMI JOIN pair ON one = join_key_l AND other = join_key_r;
+            INSERT INTO met SELECT DISTINCT l.record_id, r.record_id
+            FROM (FROM key JOIN known USING (record_id)) AS l JOIN (FROM key JOIN known USING (record_id)) AS r
+                ON l.person = r.person AND l.key = r.key AND l.record_id < r.record_id
+            """
+        )
     return Blocking(
-        true=int(true),
-        lost=int(true) - int(seen),
-        capped=int(seen) - int(compared),
+        true=_count(connection, "true_pair"),
+        lost=_count(connection, "true_pair ANTI JOIN met USING (one, other)"),
+        capped=_count(
+            connection, "(SELECT DISTINCT one, other FROM met) ANTI JOIN brought USING (one, other)"
+        ),
         rules=[
-            RuleRecall(rule.name, int(found.get(place, 0)), int(alone.get(place, 0)))
+            RuleRecall(
+                rule.name,
+                found=_count(connection, f"brought WHERE rule = {place}"),
+                alone=_count(
+                    connection,
+                    f"(SELECT min(rule) AS rule FROM brought GROUP BY one, other HAVING COUNT(*) = 1) WHERE rule = {place}",
+                ),
+            )
             for place, rule in enumerate(model.blocking)
         ],
     )
+
+
+def _count(connection: duckdb.DuckDBPyConnection, of: str) -> int:
+    return int(connection.execute(f"SELECT COUNT(*) FROM {of}").fetchall()[0][0])
