@@ -10,6 +10,7 @@ import typer
 from mdm.cli.terminal import (
     JsonOption,
     StoreOption,
+    err,
     load_settings,
     number,
     out,
@@ -92,7 +93,8 @@ def train(
 
     with plain_errors():
         settings = _opened(store)
-        trained, new = train_candidate(settings, actor=actor, reason=reason)
+        with err.status("Training"):
+            trained, new = train_candidate(settings, actor=actor, reason=reason)
         if as_json:
             print_json(
                 {"hash": trained.hash, "new": new, "records": trained.records, "untrained": trained.untrained}

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from matching.model import load_model
 from matching.train import train
-from mdm.errors import InputError, StoreError
+from mdm.errors import InputError, StoreBusyError, StoreError
 from mdm.identity.clock import Source
 from mdm.identity.events import Stamp
 from mdm.pipeline.model_comparison import compare
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from matching.artefact import TrainedModel
     from mdm.pipeline.progress import Progress
     from mdm.settings import Settings
+    from mdm.store.engine import Bulk
     from mdm.store.models import KeptModel, Promotion
 
 
@@ -118,6 +119,7 @@ def promote(
     _must_be_sure(touched, sure=sure)
     stamp = Stamp(at=(source or Source()).now(), actor=actor, reason=reason)
     with bulk(settings, writes=True) as store:
+        _must_stand(store, standing)
         promote_model(store, candidate, stamp=stamp, touched=touched)
     return touched
 
@@ -142,6 +144,7 @@ def go_back(
     _must_be_sure(touched, sure=sure)
     stamp = Stamp(at=(source or Source()).now(), actor=actor, reason=reason)
     with bulk(settings, writes=True) as store:
+        _must_stand(store, standing)
         roll_back(store, former, stamp=stamp, touched=touched)
     return former, touched
 
@@ -155,6 +158,14 @@ def _touched(settings: Settings, candidate: str, *, first: bool, progress: Progr
     except StoreError:  # what it did cannot be repeated, so there is nothing to compare with
         return None
     return compare(settings, candidate, progress=progress).numbers
+
+
+def _must_stand(store: Bulk, standing: list[Promotion]) -> None:
+    """What was compared with must still be current."""
+    if promotions(store, PERSON) != standing:
+        raise StoreBusyError(
+            "Somebody else chose another model meanwhile.", hint="Look at it: mdm model list. Then try again."
+        )
 
 
 def _must_be_sure(touched: int | None, *, sure: bool) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from matching.artefact import TrainedModel
 from matching.model import load_model
-from mdm.errors import InputError, StoreError
+from mdm.errors import InputError, StoreBusyError, StoreError
 from mdm.identity.clock import utc_now
 from mdm.identity.events import Stamp
 from mdm.pipeline.model_comparison import compare
@@ -15,7 +15,7 @@ from mdm.pipeline.models import find_model, go_back, list_models, promote, train
 from mdm.pipeline.run import run
 from mdm.pipeline.verify import verify
 from mdm.store.engine import bulk
-from mdm.store.models import keep_model, kept_models
+from mdm.store.models import keep_model, kept_models, promote_model
 from tests.engines import change, environment
 from tests.integration.job import rows, scalar
 from tests.integration.test_commands import mdm
@@ -124,6 +124,22 @@ def test_a_promotion_that_touches_numbers_must_be_meant(village):
     assert (told["data"]["hash"], told["data"]["touched"]) == (hash_, 2)
     with pytest.raises(InputError, match="current model already"):
         promote(village.settings, hash_, sure=True, **BY)
+
+
+def test_a_promotion_is_of_what_was_compared(village, monkeypatch):
+    """Another one that comes between the comparison and the promotion is not overruled."""
+    first, second = candidate(village), candidate(village, records=11)
+
+    def meanwhile(settings, hash_, **_):
+        with bulk(settings, writes=True) as store:
+            promote_model(store, second, stamp=Stamp(at=utc_now(), actor="else", reason="quicker"))
+        return compare(settings, hash_)
+
+    monkeypatch.setattr("mdm.pipeline.models.compare", meanwhile)
+    with pytest.raises(StoreBusyError, match="Somebody else"):
+        promote(village.settings, first, sure=True, **BY)
+    assert states(village.settings)[second] == "current"
+    assert sound(village.settings)
 
 
 def test_every_link_remembers_its_model(village):
