@@ -260,10 +260,7 @@ def test_the_commands(village):
     assert len(json.loads(mdm("model", "list", "--json", **at).stdout)) == 2
     assert "student_code" in mdm("model", "show", hash_[:6], **at).output
     assert json.loads(mdm("model", "show", "--json", **at).stdout)["state"] == "current"
-    told = json.loads(mdm("model", "compare", "--json", **at).stdout)
-    assert told["numbers"] == 2
     assert "with a social-security number" in mdm("model", "compare", **at).output
-    assert "--yes" in mdm("model", "promote", "--reason", "better", status=4, **at).output
     assert "current" in mdm("model", "promote", "--reason", "better", "--yes", **at).output
     assert (
         json.loads(mdm("model", "rollback", "--reason", "worse", "--yes", "--json", **at).stdout)["touched"]
@@ -271,4 +268,3 @@ def test_the_commands(village):
     )
     assert "no model begins with" in mdm("model", "show", "zz", status=4, **at).output
     assert "Candidate" in mdm("model", "train", **at).output
-    assert "already" in mdm("model", "train", **at).output
