@@ -23,7 +23,7 @@ from mdm.stewardship.service import Answer, Identity
 from mdm.store.engine import bulk
 from mdm.store.keys import make_key, make_log_key
 from mdm.store.landing import LandedFile, LandingCounts, land_file
-from mdm.store.models import keep_model
+from mdm.store.models import keep_model, promote_model
 from mdm.store.schema import create
 from mdm.store.tables import entity, membership, record, review, ssn
 
@@ -75,6 +75,7 @@ blocking:
   - {name: student_code, columns: [student_code]}
 training:
   prior: {rules: [[file_no]], recall: 0.7}
+  random_pairs: 20000
   expectation_maximisation: [[student_code]]
 thresholds: {link: 14, review: 4, keep: -4}
 """
@@ -84,8 +85,8 @@ rules:
   current: {order: [trust, most_recent]}
 default: current
 """
-_TELLS = [LevelParameters(m=0.9, u=1e-8), LevelParameters(m=0.1, u=1 - 1e-8)]
-_SILENT = [LevelParameters(m=0.5, u=0.5)] * 2
+TELLS = [LevelParameters(m=0.9, u=1e-8), LevelParameters(m=0.1, u=1 - 1e-8)]
+SILENT = [LevelParameters(m=0.5, u=0.5)] * 2
 
 
 def write_configs(folder: Path) -> Path:
@@ -111,15 +112,16 @@ def village_settings(engine: Engine, folder: Path) -> Settings:
 
 
 class Village:
-    """A store with the configs of `write_configs`; `new` ones are created."""
+    """A store with the configs of `write_configs`; `new` ones are created, with a promoted model unless none is `chosen`."""
 
-    def __init__(self, settings: Settings, *, new: bool = True) -> None:
+    def __init__(self, settings: Settings, *, new: bool = True, chosen: bool = True) -> None:
         self.settings = settings
         if new:
             create(settings)
             make_key(settings)
             make_log_key(settings)
-            self.use_model("by_file")
+            if chosen:
+                self.use_model("by_file")
         self.identity = Identity(settings)
 
     def close(self) -> None:
@@ -128,7 +130,7 @@ class Village:
     # --- registries and runs -------------------------------------------------------------------------------------
 
     def retrain(self, name: str) -> RunReport:
-        """As `run(retrain=True)`, had it found this model."""
+        """A run after this model was trained and promoted."""
         self.use_model(name)
         return self.run(force=True)
 
@@ -138,14 +140,16 @@ class Village:
         trained = TrainedModel(
             declared,
             prior=0.01,
-            parameters={told: _TELLS, silent: _SILENT},
+            parameters={told: TELLS, silent: SILENT},
             term_frequencies={},
             frequency_floor=0.1,
             records=10,
             untrained=[silent],
         )
         with bulk(self.settings) as store:
-            keep_model(store, trained, stamp=Stamp(at=utc_now(), actor="test", reason="trained"))
+            stamp = Stamp(at=utc_now(), actor="test", reason="trained")
+            keep_model(store, trained, stamp=stamp)
+            promote_model(store, trained.hash, stamp=stamp)
 
     def deliver(self, registry: str, /, **records: Mapping[str, str] | None) -> LandingCounts:
         """Local ID to attributes, or to None for a record that is withdrawn."""

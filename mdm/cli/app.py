@@ -12,7 +12,9 @@ import typer
 from mdm.cli import show
 from mdm.cli.backup import backup, restore
 from mdm.cli.entity import entity_commands
+from mdm.cli.evaluate import evaluate
 from mdm.cli.log import log_commands
+from mdm.cli.model import model_commands
 from mdm.cli.openlineage import openlineage
 from mdm.cli.quarantine import quarantine_commands
 from mdm.cli.registry import registry_commands
@@ -47,8 +49,10 @@ _BY_HAND = "Changes by hand"
 app.add_typer(registry_commands, name="registry")
 app.add_typer(quarantine_commands, name="quarantine")
 app.add_typer(log_commands, name="log")
+app.add_typer(model_commands, name="model")
 app.command()(backup)
 app.command()(restore)
+app.command()(evaluate)
 app.add_typer(entity_commands, name="entity")
 app.add_typer(review_commands, name="review", rich_help_panel=_BY_HAND)
 app.add_typer(approval_commands, name="approval", rich_help_panel=_BY_HAND)
@@ -194,9 +198,6 @@ def run(
     force: Annotated[
         bool, typer.Option("--force", help="Run even if nothing has changed since the last run.")
     ] = False,
-    retrain: Annotated[
-        bool, typer.Option("--retrain", help="Train a new model from the records at hand.")
-    ] = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -208,12 +209,13 @@ def run(
         settings = load_settings(store)
         require(settings)
         with progress_bars() as bars:
-            report = run_batch(settings, force=force, retrain=retrain, progress=bars)
+            report = run_batch(settings, force=force, progress=bars)
         if as_json:
             print_json(
                 {
                     "run": report.run_id,
                     "nothing_to_do": report.nothing_to_do,
+                    "model_waits": report.waiting,
                     "resumed": report.resumed,
                     "changed_anything": report.changed_anything,
                     "steps": [asdict(step) for step in report.steps],
@@ -221,30 +223,6 @@ def run(
             )
         else:
             show.run(report)
-
-
-@app.command()
-def evaluate(
-    *,
-    truth: Annotated[Path, typer.Option("--truth", help="The folder that `mdm simulate` wrote.")],
-    store: StoreOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Compare the store's people with the truth of a simulation."""
-    from mdm.pipeline.evaluation import anchor_of
-    from mdm.pipeline.evaluation import evaluate as evaluate_store
-    from mdm.registries.declaration import load_registries
-    from mdm.store.schema import require
-
-    with plain_errors():
-        settings = load_settings(store)
-        require(settings)
-        anchor = anchor_of(load_registries(settings.registries_folder))
-        result = evaluate_store(settings, truth, anchor=anchor)
-        if as_json:
-            print_json(result.as_dict())
-        else:
-            show.evaluation(result)
 
 
 @app.command()

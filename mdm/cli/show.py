@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mdm.pipeline.demo import DemoResult
-    from mdm.pipeline.evaluation import Evaluation
     from mdm.pipeline.ingest import IngestReport
     from mdm.pipeline.run import RunReport
     from mdm.pipeline.verify import Check
@@ -71,6 +70,11 @@ def ingest(report: IngestReport) -> None:
 
 
 def run(report: RunReport) -> None:
+    if report.waiting:
+        err.print(
+            "[bold yellow]The declared model differs from the promoted one, which stays in force.[/] To change over:"
+            " mdm model train, mdm model compare, mdm model promote."
+        )
     if report.nothing_to_do:
         out.print("Nothing has changed since the last run: nothing to do. (--force runs all the same.)")
         return
@@ -98,25 +102,6 @@ def _outcome(detail: Mapping[str, Any]) -> str:
         if isinstance(value, int) and not isinstance(value, bool)
     }
     return ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in plain.items())
-
-
-def evaluation(result: Evaluation) -> None:
-    shown = table("Against the truth", "Measure", "Value", right=(1,))
-    shown.add_row("precision (pairs)", f"{result.pairs.precision:.5f}")
-    shown.add_row("recall (pairs)", f"{result.pairs.recall:.5f}")
-    shown.add_row("F1 (pairs)", f"{result.pairs.f1:.5f}")
-    shown.add_row("people found exactly", f"{result.clusters.exact:,} of {result.clusters.people:,}")
-    shown.add_row("entities that hold two people", number(result.clusters.false_merges))
-    shown.add_row("people in more than one entity", number(result.clusters.split_people))
-    shown.add_row("rows that had to be rejected", f"{result.rejects_found:,} of {result.rejects_expected:,}")
-    shown.add_row("rows rejected without need", number(result.rejects_unexpected))
-    out.print(shown)
-    if not result.registries:
-        return
-    recall = table("Found with the population record", "Registry", "Records", "Recall", right=(1, 2))
-    for registry in result.registries:
-        recall.add_row(registry.registry, number(registry.records), f"{registry.recall:.4f}")
-    out.print(recall)
 
 
 def demo(result: DemoResult) -> None:

@@ -26,6 +26,8 @@ class EventKind(StrEnum):
     BATCH_LANDED = "batch.landed"
     QUARANTINE_RESOLVED = "quarantine.resolved"
     MODEL_KEPT = "model.kept"
+    MODEL_PROMOTED = "model.promoted"
+    MODEL_ROLLED_BACK = "model.rolled_back"
     EDGES_SCORED = "edges.scored"
     ENTITY_FORMED = "entity.formed"
     RECORDS_LINKED = "records.linked"

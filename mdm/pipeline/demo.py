@@ -105,7 +105,7 @@ def run_demo(
         ]
     registries = load_registries(settings.registries_folder)
     with _timing(result, "evaluate") as timed:
-        result.evaluation = evaluate(settings, files, anchor=anchor_of(registries))
+        result.evaluation = evaluate(settings, files, anchor=anchor_of(registries), blocking=True)
         timed.rows = result.evaluation.records
     result.registries = list(_registry_rows(settings, registries, ingested))
     result.totals = _totals(settings, result.evaluation)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mdm.identity.events import Stamp
     from mdm.identity.plans import Event
     from mdm.identity.reconcile import Merge as ProposedMerge
-    from mdm.identity.reconcile import Move
+    from mdm.identity.reconcile import Move, Reconciliation
     from mdm.store.engine import Bulk
 
 _PROPOSAL = pa.schema([("record_id", pa.int64()), ("entity_key", pa.int64())])
@@ -43,8 +43,7 @@ def rearrange(context: Context) -> None:
     """
     context.workspace.load("cluster")
     with bulk(context.settings) as reading:
-        proposal = _proposal(context, reading)
-        result = reconcile(proposal, _facts(reading, proposal))
+        proposal, result = propose(context, reading)
     context.reconciled = Reconciled(result, len(proposal.record))
     if result.moves or result.merges:
         engine = make_engine(context.settings)
@@ -53,6 +52,12 @@ def rearrange(context: Context) -> None:
                 Rearrangement(context, work, context.reconciled).carry_out()
         finally:
             engine.dispose()
+
+
+def propose(context: Context, store: Bulk) -> tuple[Proposal, Reconciliation]:
+    """The clusters beside the present entities, and what would follow."""
+    proposal = _proposal(context, store)
+    return proposal, reconcile(proposal, _facts(store, proposal))
 
 
 def reconcile_step(context: Context, store: Bulk) -> StepResult:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import matplotlib as mpl
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup
-from matplotlib.figure import Figure
+
+from mdm.pipeline.drawing import INK, SOFT, WARM, figure_of, svg
+from mdm.pipeline.evaluation.plots import evaluation_plots
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from markupsafe import Markup
 
     from mdm.pipeline.demo import DemoResult
-
-_INK, _SOFT, _WARM = "#1f3a5f", "#7d9ec0", "#c8553d"
 
 
 def write_report(result: DemoResult) -> None:
@@ -39,6 +35,7 @@ def write_report(result: DemoResult) -> None:
             "recall": _recall(result),
             "sizes": _sizes(result),
             "steps": _steps(result),
+            **evaluation_plots(result.evaluation),
         },
     )
     result.report.write_text(page, encoding="utf-8")
@@ -46,68 +43,50 @@ def write_report(result: DemoResult) -> None:
 
 def _registries(result: DemoResult) -> Markup:
     rows = sorted(result.registries, key=lambda row: row.received)
-    figure, axes = _figure(height=0.28 * len(rows) + 0.8)
+    figure, axes = figure_of(height=0.28 * len(rows) + 0.8)
     names = [row.name for row in rows]
-    axes.barh(names, [row.accepted for row in rows], color=_SOFT, label="accepted")
+    axes.barh(names, [row.accepted for row in rows], color=SOFT, label="accepted")
     axes.barh(
         names,
         [row.quarantined for row in rows],
         left=[row.accepted for row in rows],
-        color=_WARM,
+        color=WARM,
         label="quarantined",
     )
     axes.set_xlabel("rows")
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.legend(frameon=False, loc="lower right")
-    return _svg(figure, "Rows received by registry, accepted and quarantined")
+    return svg(figure, "Rows received by registry, accepted and quarantined")
 
 
 def _recall(result: DemoResult) -> Markup:
     assert result.evaluation is not None
     rows = sorted(result.evaluation.registries, key=lambda row: row.recall)
     names = {row.code: row.name for row in result.registries}
-    figure, axes = _figure(height=0.28 * len(rows) + 0.8)
+    figure, axes = figure_of(height=0.28 * len(rows) + 0.8)
     labels = [names.get(row.registry, row.registry) for row in rows]
-    axes.hlines(labels, [0.0] * len(rows), [row.recall for row in rows], color=_SOFT, linewidth=1)
-    axes.plot([row.recall for row in rows], labels, "o", color=_INK, markersize=5)
+    axes.hlines(labels, [0.0] * len(rows), [row.recall for row in rows], color=SOFT, linewidth=1)
+    axes.plot([row.recall for row in rows], labels, "o", color=INK, markersize=5)
     axes.set_xlim(min([0.9, *(row.recall for row in rows)]) - 0.01, 1.002)
     axes.set_xlabel("share of records found with their person's population record")
-    return _svg(figure, "Recall by registry")
+    return svg(figure, "Recall by registry")
 
 
 def _sizes(result: DemoResult) -> Markup:
     sizes = {int(size): count for size, count in result.runs[-1].detail("cluster").get("sizes", {}).items()}
-    figure, axes = _figure(height=2.6)
-    axes.bar(list(sizes), list(sizes.values()), color=_SOFT)
+    figure, axes = figure_of(height=2.6)
+    axes.bar(list(sizes), list(sizes.values()), color=SOFT)
     axes.set_xlabel("records in a person's cluster")
     axes.set_ylabel("people")
     axes.yaxis.set_major_formatter("{x:,.0f}")
-    return _svg(figure, "How many records a person has")
+    return svg(figure, "How many records a person has")
 
 
 def _steps(result: DemoResult) -> Markup:
     steps = list(reversed(result.steps))
-    figure, axes = _figure(height=0.26 * len(steps) + 0.8)
-    bars = axes.barh([step.name for step in steps], [step.seconds for step in steps], color=_SOFT)
+    figure, axes = figure_of(height=0.26 * len(steps) + 0.8)
+    bars = axes.barh([step.name for step in steps], [step.seconds for step in steps], color=SOFT)
     axes.bar_label(bars, fmt="%.1f s", padding=3, fontsize=8)
     axes.set_xlabel("seconds")
     axes.margins(x=0.12)
-    return _svg(figure, "Seconds by step")
-
-
-def _figure(*, height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(7.6, height), layout="constrained")
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=8, length=3)
-    axes.xaxis.label.set_fontsize(9)
-    axes.yaxis.label.set_fontsize(9)
-    return figure, axes
-
-
-def _svg(figure: Figure, title: str) -> Markup:
-    """The drawing as an SVG element: text stays text, the same figure gives the same bytes."""
-    drawn = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": title, "font.family": "sans-serif"}):
-        figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None, "Title": title})
-    return Markup(re.sub(r"^.*?(?=<svg)", "", drawn.getvalue(), count=1, flags=re.DOTALL))  # noqa: S704  made here
+    return svg(figure, "Seconds by step")

@@ -2,6 +2,8 @@
 
 A run is known by a fingerprint of everything it depends on: the last delivery, the model's declaration, the policy, the
 registries' trust. A second run with the fingerprint of a finished one has nothing to do.
+
+The model in force is the promoted one, with the declaration that it was trained for. See docs/decisions/012-models.md.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from golden_record.policy import load_policy
 from matching.model import load_model
 from mdm.identity.clock import Source
 from mdm.identity.events import EventKind, Stamp, canonical_json
+from mdm.identity.numbers import NumberKind
 from mdm.pipeline.delta import Delta
 from mdm.pipeline.golden_step import golden_step
 from mdm.pipeline.number_step import number_step
@@ -32,13 +35,14 @@ from mdm.store.engine import bulk
 from mdm.store.golden import GoldenRules
 from mdm.store.keys import number_plan
 from mdm.store.log import append_event
-from mdm.store.models import current_model
+from mdm.store.models import current_model, promoted_by_a_person
 from mdm.store.proofs import checkpoint
 from mdm.store.sequences import require_known, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from matching.artefact import TrainedModel
     from matching.model import Model
     from mdm.registries.declaration import RegistryDeclaration
     from mdm.settings import Settings
@@ -95,6 +99,8 @@ class RunReport:
     run_id: str
     nothing_to_do: bool = False
     resumed: bool = False
+    waiting: bool = False
+    """The declared model differs from the promoted one, which stays in force."""
     steps: list[FinishedStep] = field(default_factory=list)
 
     def detail(self, step: str) -> dict[str, Any]:
@@ -111,7 +117,6 @@ def run(
     settings: Settings,
     *,
     force: bool = False,
-    retrain: bool = False,
     actor: str = "batch",
     progress: Progress | None = None,
     source: Source | None = None,
@@ -121,16 +126,18 @@ def run(
     Args:
         settings: where the store and the declarations are.
         force: run even if nothing has changed since the last run.
-        retrain: train a new model even if there is one for the declaration.
         actor: who the events are recorded as.
         progress: where to tell how far it is.
         source: time and new IDs, for tests.
     """
     source, progress = source or Source(), progress or Silent()
-    model, policy = load_model(settings.person_model_file), load_policy(settings.person_policy_file)
+    declared_model, policy = load_model(settings.person_model_file), load_policy(settings.person_policy_file)
     attributes = load_attributes(settings.attributes_file)
     registries = load_registries(settings.registries_folder, attributes=attributes)
     with bulk(settings, writes=True) as store:
+        present = current_model(store, declared_model.name)
+        model = _in_force(store, declared_model, present)
+        waiting = model != declared_model
         rules = GoldenRules.declared(policy, registries, attributes)
         declared = _declared(model, rules, registries)
         fingerprint = _fingerprint(store, declared)
@@ -141,11 +148,13 @@ def run(
             last is not None
             and store.scalar(f"SELECT fingerprint FROM run WHERE run_id = '{last}'") == fingerprint
         )
-        if unchanged and not force and not retrain:
-            return RunReport(run_id=last, nothing_to_do=True, steps=_finished_steps(store, last))
+        if unchanged and not force:
+            return RunReport(
+                run_id=last, nothing_to_do=True, waiting=waiting, steps=_finished_steps(store, last)
+            )
         numbers = number_plan(settings, store)
         require_known(store.scalar)
-        delta = None if force or retrain else _delta(store, last, declared, model, rules)
+        delta = None if force else _delta(store, last, declared, present, rules)
         run_id, resumed = _begin(store, fingerprint, declared, source)
         done = {step.step: step for step in _finished_steps(store, run_id)}
     with (
@@ -164,7 +173,6 @@ def run(
             source=source,
             actor=actor,
             progress=lambda _: None,
-            retrain=retrain,
             delta=delta,
         )
         for name, reader in _LEFT_FILES.items():
@@ -176,7 +184,7 @@ def run(
         _finish(settings, run_id, source, steps, actor=actor)
     checkpoint(settings, source=source)
     discard(settings, run_id)
-    return RunReport(run_id=run_id, resumed=resumed, steps=steps)
+    return RunReport(run_id=run_id, resumed=resumed, waiting=waiting, steps=steps)
 
 
 def _perform(context: Context, name: str, progress: Progress) -> FinishedStep:
@@ -228,18 +236,27 @@ def _begin(store: Bulk, fingerprint: str, declared: str, source: Source) -> tupl
     return str(row["run_id"]), False
 
 
-def _delta(store: Bulk, last: str | None, declared: str, model: Model, rules: GoldenRules) -> Delta | None:
+def _in_force(store: Bulk, declared: Model, present: TrainedModel | None) -> Model:
+    """The promoted model's declaration; a changed one comes into force by itself only as long as nothing hangs on the former."""
+    if present is None or present.declaration == declared:
+        return declared
+    numbered = store.scalar(f"SELECT COUNT(*) FROM ssn WHERE kind = '{NumberKind.SSN}'")
+    return present.declaration if numbered or promoted_by_a_person(store, declared.name) else declared
+
+
+def _delta(
+    store: Bulk, last: str | None, declared: str, present: TrainedModel | None, rules: GoldenRules
+) -> Delta | None:
     """What changed since the last run, where that one ran under the same declarations and its model still serves.
 
     None where what a run that did not come to its end has done must be looked at too.
     """
     if last is None or store.scalar(f"SELECT declared FROM run WHERE run_id = '{last}'") != declared:
         return None
-    trained = current_model(store, model.name)
-    if trained is None or trained.declaration != model:
+    if present is None:
         return None
     trained_then = orjson.loads(store.scalar(f"SELECT summary FROM run WHERE run_id = '{last}'"))["train"]
-    kept = store.scalar(f"SELECT COUNT(*) FROM edge WHERE model <> '{trained.hash}'")
+    kept = store.scalar(f"SELECT COUNT(*) FROM edge WHERE model <> '{present.hash}'")
     finished = store.scalar(
         f"SELECT MAX(seq) FROM event WHERE kind = '{EventKind.RUN_FINISHED}' AND run = '{last}'"
     )
@@ -254,7 +271,7 @@ def _delta(store: Bulk, last: str | None, declared: str, model: Model, rules: Go
         f"SELECT COUNT(*) FROM event WHERE kind IN ('{EventKind.ENTITY_MERGED}', '{EventKind.RECORDS_DETACHED}')"
         f" AND run IS NOT NULL AND seq > {finished}"
     )
-    if trained_then["model"] != trained.hash or kept or otherwise or moved:
+    if trained_then["model"] != present.hash or kept or otherwise or moved:
         return None
     return Delta(upto, int(finished))
 
@@ -320,4 +337,7 @@ def _fingerprint(store: Bulk, declared: str) -> str:
     numbered = store.scalar(
         f"SELECT MAX(seq) FROM event WHERE kind = '{EventKind.NUMBER_CHANGED}' AND run IS NULL"
     )
-    return _sha256(canonical_json([last_batch, decided, numbered, declared]))
+    promoted = store.scalar(
+        f"SELECT MAX(seq) FROM event WHERE kind IN ('{EventKind.MODEL_PROMOTED}', '{EventKind.MODEL_ROLLED_BACK}') AND run IS NULL"
+    )
+    return _sha256(canonical_json([last_batch, decided, numbered, promoted, declared]))

@@ -21,7 +21,7 @@ from mdm.pipeline.delta import CHANGED, Delta, concerned, find_changed
 from mdm.store.edges import read_edges, write_edges
 from mdm.store.engine import bulk
 from mdm.store.golden import GoldenRules
-from mdm.store.models import current_model, keep_model
+from mdm.store.models import current_model, keep_model, promote_model
 from mdm.store.reviews import raise_reviews
 
 if TYPE_CHECKING:
@@ -70,7 +70,6 @@ class Context:
     source: Source
     actor: str
     progress: Callable[[float], None]
-    retrain: bool = False
     delta: Delta | None = None
     """None where the run looks at everything."""
     trained: TrainedModel | None = None
@@ -119,13 +118,14 @@ class StepResult:
 
 
 def train_step(context: Context, store: Bulk) -> StepResult:
-    """Trains where there is no model for this declaration yet; otherwise the present one serves."""
+    """The promoted model serves; where there is none for the declaration in force (see `run`), one is trained and promoted."""
     present = current_model(store, context.model.name)
-    if present is not None and present.declaration == context.model and not context.retrain:
+    if present is not None and present.declaration == context.model:
         context.trained = present
         return StepResult(0, {"model": present.hash, "trained": False, "records": present.records})
     context.trained = train(context.workspace.connection, context.model, records=context.person_table())
     keep_model(store, context.trained, stamp=context.stamp("trained"))
+    promote_model(store, context.trained.hash, stamp=context.stamp("the first of its declaration"))
     return StepResult(
         context.trained.records,
         {"model": context.trained.hash, "trained": True, "records": context.trained.records},

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from mdm.identity.reconcile import Question
     from mdm.store.engine import Bulk
 
+RAISED = "raised_review"
+"""The temporary table of all that is asked, known or not."""
 _RAISED = pa.schema([("reason", pa.string()), ("subject", pa.string()), ("detail", pa.string())])
 
 
@@ -28,9 +30,9 @@ def raise_reviews(bulk: Bulk, questions: Sequence[Question], *, stamp: Stamp) ->
         {"reason": question.reason, "subject": subject, "detail": canonical_json(question.detail)}
         for subject, question in unique.items()
     ]
-    bulk.stage("raised_review", pa.Table.from_pylist(rows, schema=_RAISED))
+    bulk.stage(RAISED, pa.Table.from_pylist(rows, schema=_RAISED))
     fresh = bulk.read(
-        "SELECT r.reason, r.subject, r.detail FROM raised_review AS r"
+        f"SELECT r.reason, r.subject, r.detail FROM {RAISED} AS r"
         " WHERE NOT EXISTS (SELECT 1 FROM review AS q WHERE q.subject = r.subject)",
         _RAISED,
     ).to_pylist()

@@ -38,6 +38,7 @@ def test_help_names_every_command():
         "ingest",
         "run",
         "evaluate",
+        "model",
         "demo",
         "registry",
         "export",

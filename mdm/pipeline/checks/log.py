@@ -92,10 +92,15 @@ def facts(opened: Opened) -> Found:
         SELECT unnest(json_keys(data)) AS name, data ->> ('$.' || unnest(json_keys(data))) AS value
         FROM told WHERE kind IN ('{EventKind.STORE_CREATED}', '{EventKind.KEY_BOUND}');
         CREATE OR REPLACE TEMP VIEW told_model AS
-        SELECT hash, arg_min(name, seq) AS name, arg_min("at", seq) AS created_at,
-            CASE WHEN max(seq) = max(max(seq)) OVER (PARTITION BY arg_min(name, seq)) THEN 'current' ELSE 'retired' END AS state
-        FROM (SELECT data ->> '$.hash' AS hash, data ->> '$.name' AS name, "at", seq FROM told WHERE kind = '{EventKind.MODEL_KEPT}')
-        GROUP BY hash;
+        WITH of_model AS (
+            SELECT seq, "at", kind, data ->> '$.hash' AS hash, data ->> '$.name' AS name FROM told
+            WHERE kind IN ('{EventKind.MODEL_KEPT}', '{EventKind.MODEL_PROMOTED}', '{EventKind.MODEL_ROLLED_BACK}')
+        ),
+        chosen AS (SELECT name, max(seq) AS seq FROM of_model WHERE kind <> '{EventKind.MODEL_KEPT}' GROUP BY name)
+        SELECT hash, arg_min(name, seq) AS name, min("at") FILTER (kind = '{EventKind.MODEL_KEPT}') AS created_at,
+            CASE WHEN bool_or(seq IN (SELECT seq FROM chosen)) THEN 'current'
+                WHEN bool_or(kind <> '{EventKind.MODEL_KEPT}') THEN 'retired' ELSE 'candidate' END AS state
+        FROM of_model GROUP BY hash;
         CREATE OR REPLACE TEMP VIEW told_run AS
         SELECT run AS run_id, "at" AS finished_at, data ->> '$.started_at' AS started_at, data ->> '$.fingerprint' AS fingerprint,
             data ->> '$.declared' AS declared, CAST(data ->> '$.upto' AS BIGINT) AS upto, data ->> '$.summary' AS summary

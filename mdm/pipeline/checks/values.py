@@ -71,7 +71,11 @@ def edges(opened: Opened) -> Found:
     opened.connection.execute(
         "CREATE OR REPLACE VIEW every_edge AS SELECT * FROM edge_past UNION ALL BY NAME FROM edge"
     )
-    return count, _told(opened, "every_edge", EventKind.EDGES_SCORED, EDGE_TALLY)
+    wrong = _told(opened, "every_edge", EventKind.EDGES_SCORED, EDGE_TALLY) or opened.first(
+        "SELECT 'edge ' || record_l || ', ' || record_r || ': its model was never kept' FROM every_edge"
+        " ANTI JOIN model ON model.hash = every_edge.model ORDER BY record_l, record_r"
+    )
+    return count, wrong
 
 
 def _told(opened: Opened, table: str, kind: EventKind, covered: Sequence[str]) -> str | None:

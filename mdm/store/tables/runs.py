@@ -65,7 +65,7 @@ model = Table(
     words("created_at"),
     words("state"),
     words("body"),
-    comment="a trained model as an artefact by content hash; state current or retired",
+    comment="a trained model as an artefact by content hash; state candidate, current (the one that runs use) or retired",
 )
 
 edge = Table(

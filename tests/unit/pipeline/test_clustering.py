@@ -9,7 +9,7 @@ import pytest
 from matching.cluster import Clusters, Refused
 from matching.clustering.inputs import Decided
 from mdm.pipeline.cluster_questions import counts, questions
-from mdm.pipeline.clustering import read_constraints, read_edges
+from mdm.pipeline.clustering import read_constraints, scored_edges
 from tests.unit.matching.scenario import MODEL
 
 PEOPLE = [
@@ -76,7 +76,7 @@ def test_constraints_of_some_records_are_in_their_order(context):
 
 
 def test_edges_come_with_the_place_of_their_conflict(context):
-    edges = read_edges(context)
+    edges = scored_edges(context)
     assert sorted(zip(edges.left.tolist(), edges.right.tolist(), edges.conflict.tolist(), strict=True)) == [
         (1, 2, -1),
         (1, 3, -1),
@@ -100,7 +100,7 @@ def asked(context, *, cannot=()):
         refined=6,
     )
     decided = Decided(np.empty((0, 2), np.int64), np.array(cannot, dtype=np.int64).reshape(-1, 2))
-    return questions(context, clusters, read_edges(context), decided)
+    return questions(context, clusters, scored_edges(context), decided)
 
 
 def test_two_clusters_get_one_question_and_the_most_valuable_comes_first(context):

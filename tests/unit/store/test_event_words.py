@@ -70,6 +70,8 @@ def test_every_kind_that_touches_an_entity_has_words():
         EventKind.BATCH_LANDED,
         EventKind.QUARANTINE_RESOLVED,
         EventKind.MODEL_KEPT,
+        EventKind.MODEL_PROMOTED,
+        EventKind.MODEL_ROLLED_BACK,
         EventKind.EDGES_SCORED,
         EventKind.REVIEWS_RAISED,
         EventKind.REVIEW_DECIDED,

@@ -296,7 +296,7 @@ def upgrade() -> None:
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("hash", name=op.f("pk_model")),
-        comment="a trained model as an artefact by content hash; state current or retired",
+        comment="a trained model as an artefact by content hash; state candidate, current (the one that runs use) or retired",
     )
     op.create_table(
         "quarantine",
