@@ -78,9 +78,7 @@ class Preview:
 class Identity:
     """Commands on one store. Safe to share between threads; each command is a transaction of its own."""
 
-    def __init__(
-        self, settings: Settings, *, source: Source | None = None, keep_open: bool = False
-    ) -> None:
+    def __init__(self, settings: Settings, *, source: Source | None = None, keep_open: bool = False) -> None:
         """`keep_open` is for a process that makes many changes and opens the store in no other way meanwhile."""
         attributes = load_attributes(settings.attributes_file)
         registries = load_registries(settings.registries_folder, attributes=attributes)
