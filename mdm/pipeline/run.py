@@ -311,13 +311,20 @@ def _declared(model: Model, rules: GoldenRules, registries: Mapping[str, Registr
     return _sha256(canonical_json([model.hash, rules.hash, standing]))
 
 
+_BY_HAND = (
+    EventKind.NUMBER_CHANGED,
+    EventKind.ENTITY_MERGED,
+    EventKind.ENTITY_UNMERGED,
+    EventKind.ENTITY_SPLIT,
+)
+
+
 def _fingerprint(store: Bulk, declared: str) -> str:
     last_batch = store.scalar(f"SELECT MAX(seq) FROM event WHERE kind = '{EventKind.BATCH_LANDED}'")
     decided = [
         store.scalar(f"SELECT MAX({column}) FROM decision") for column in ("from_event", "until_event")
     ]
     # by hand: what a run itself changes is no news to the next one
-    numbered = store.scalar(
-        f"SELECT MAX(seq) FROM event WHERE kind = '{EventKind.NUMBER_CHANGED}' AND run IS NULL"
-    )
-    return _sha256(canonical_json([last_batch, decided, numbered, declared]))
+    kinds = ", ".join(f"'{kind}'" for kind in _BY_HAND)
+    by_hand = store.scalar(f"SELECT MAX(seq) FROM event WHERE kind IN ({kinds}) AND run IS NULL")
+    return _sha256(canonical_json([last_batch, decided, by_hand, declared]))
