@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mdm.errors import IdentityError, StaleVersionError
-from mdm.identity.commands import Decide, Merge, Verdict
+from mdm.identity.commands import Decide, DecisionKind, Merge, Verdict
 from mdm.identity.deciding import plan_decide
-from mdm.identity.decisions import Decision, DecisionKind, ordered
+from mdm.identity.decisions import Decision, ordered
 from mdm.identity.events import EventKind
 from mdm.identity.merging import plan_merge
 from mdm.identity.plans import Event, Facts, Plan

@@ -14,7 +14,7 @@ from matching.blocking import make_keys, make_pairs
 from matching.cluster import DECISION, Decided, Edges, Exclusion, cluster
 from matching.train import train
 from mdm.errors import InputError
-from mdm.identity.decisions import DecisionKind
+from mdm.identity.commands import DecisionKind
 from mdm.identity.events import Stamp
 from mdm.identity.reconcile import Question
 from mdm.pipeline.delta import CHANGED, Delta, concerned, find_changed
