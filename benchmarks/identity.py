@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 class Measured:
     """One store, and the pairs of people that are merged in it."""
 
-    def __init__(self, settings: Settings, pairs: int) -> None:
+    def __init__(self, settings: Settings, pairs: int, seed: int) -> None:
         self.identity = Identity(settings, keep_open=True)
         self.merge: list[float] = []
         self.unmerge: list[float] = []
@@ -51,7 +51,7 @@ class Measured:
                 )
                 for kind in ("ssn", "temporary")
             ]
-        draw = random.Random(1)  # noqa: S311
+        draw = random.Random(seed)  # noqa: S311
         count = min(pairs, *map(len, sides))
         self.pairs = list(zip(*(draw.sample(side, count) for side in sides), strict=True))
 
@@ -78,8 +78,8 @@ def _spread(times: list[float]) -> dict[str, float]:
     return {"median": round(statistics.median(times), 2), "p95": round(cuts[18], 2)}
 
 
-def measure(stores: Sequence[Settings], pairs: int) -> dict[str, Any]:
-    measured = [Measured(settings, pairs) for settings in stores]
+def measure(stores: Sequence[Settings], pairs: int, seed: int) -> dict[str, Any]:
+    measured = [Measured(settings, pairs, seed) for settings in stores]
     for number in range(min(len(one.pairs) for one in measured)):
         for one in measured:
             one.step(number)
@@ -109,11 +109,14 @@ def main() -> None:
     parser.add_argument("--store", action="append", default=[], help="an existing store; it is written to")
     parser.add_argument("--people", action="append", type=int, default=[], help="of a simulated store")
     parser.add_argument("--pairs", type=int, default=200)
+    parser.add_argument(
+        "--seed", type=int, default=1, help="another one for a store that was measured before"
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         stores = [Settings(store=store) for store in arguments.store]
         stores += [finished_store(Path(folder) / str(people), people) for people in arguments.people]
-        print(json.dumps(measure(stores, arguments.pairs), indent=2))
+        print(json.dumps(measure(stores, arguments.pairs, arguments.seed), indent=2))
 
 
 if __name__ == "__main__":

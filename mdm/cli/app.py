@@ -28,6 +28,7 @@ from mdm.cli.terminal import (
     confirm_overwrite,
     err,
     load_settings,
+    opened_store,
     out,
     plain_errors,
     print_json,
@@ -162,11 +163,8 @@ def ingest(
 ) -> None:
     """Read files of the registries into the store. What cannot be accepted goes to quarantine with a reason."""
     from mdm.pipeline.ingest import Ingest
-    from mdm.store.schema import require
 
-    with plain_errors():
-        settings = load_settings(store)
-        require(settings)
+    with opened_store(store) as settings:
         with progress_bars() as bars:
             ingest_ = Ingest(settings, delivered_on=_day(delivered), progress=bars)
             if registry is not None:
@@ -203,11 +201,8 @@ def run(
 ) -> None:
     """Match, cluster, reconcile, compute golden records and issue numbers. A run that was stopped goes on where it was."""
     from mdm.pipeline.run import run as run_batch
-    from mdm.store.schema import require
 
-    with plain_errors():
-        settings = load_settings(store)
-        require(settings)
+    with opened_store(store) as settings:
         with progress_bars() as bars:
             report = run_batch(settings, force=force, progress=bars)
         if as_json:
@@ -261,11 +256,8 @@ def export(
     from mdm.pipeline.export import export as export_file
     from mdm.registries.attributes import load_attributes
     from mdm.registries.declaration import load_registries
-    from mdm.store.schema import require
 
-    with plain_errors():
-        settings = load_settings(store)
-        require(settings)
+    with opened_store(store) as settings:
         confirm_overwrite(path, force=force)
         attributes = load_attributes(settings.attributes_file)
         registries = load_registries(settings.registries_folder, attributes=attributes)
@@ -286,11 +278,8 @@ def export(
 def verify(*, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Prove that the store is what its events say; the first thing that is wrong is named."""
     from mdm.pipeline.verify import verify as verify_store
-    from mdm.store.schema import require
 
-    with plain_errors():
-        settings = load_settings(store)
-        require(settings)
+    with opened_store(store) as settings:
         with err.status("Verifying") as status:
             checks = verify_store(settings, tell=lambda name: status.update(f"Verifying {name}"))
         if as_json:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mdm.cli import show_steward
-from mdm.cli.terminal import load_settings, plain_errors
+from mdm.cli.terminal import (
+    opened_store,
+)
 from mdm.errors import InputError
 
 if TYPE_CHECKING:
@@ -93,11 +95,8 @@ class Work:
 @contextmanager
 def at_work(store: str | None) -> Iterator[Work]:
     from mdm.stewardship.service import Identity
-    from mdm.store.schema import require
 
-    with plain_errors():
-        settings = load_settings(store)
-        require(settings)
+    with opened_store(store) as settings:
         identity = Identity(settings)
         try:
             yield Work(settings, identity)
@@ -111,19 +110,15 @@ def reading_desk(
 ) -> Iterator[tuple[Connection, frozenset[str]]]:
     """A connection, and the registries whose records may not be shown."""
     from mdm.registries.attributes import load_attributes
-    from mdm.registries.declaration import load_registries
+    from mdm.registries.declaration import load_registries, sealed_codes
     from mdm.store.engine import reading
-    from mdm.store.schema import require
 
-    with plain_errors():
-        settings = load_settings(store)
-        require(settings)
+    with opened_store(store) as settings:
         registries = load_registries(
             settings.registries_folder, attributes=load_attributes(settings.attributes_file)
         )
-        sealed = {code for code, declared in registries.items() if declared.sensitivity == "sealed"}
         with reading(settings) as connection:
-            yield connection, frozenset() if include_sealed else frozenset(sealed)
+            yield connection, frozenset() if include_sealed else sealed_codes(registries)
 
 
 def who(given: str | None) -> str:

@@ -14,9 +14,8 @@ from mdm.cli.terminal import (
     StoreOption,
     confirm_overwrite,
     err,
-    load_settings,
+    opened_store,
     out,
-    plain_errors,
     print_json,
 )
 from mdm.errors import InputError
@@ -63,11 +62,7 @@ def evaluate(
     Without truth: --sample-out draws the pairs, clerks fill in the column same_person, --sample gives precision and recall with
     95% intervals. Sealed registries are left out unless --include-sealed.
     """
-    from mdm.store.schema import require
-
-    with plain_errors():
-        settings = load_settings(store)
-        require(settings)
+    with opened_store(store) as settings:
         given = [path for path in (truth, sample_out, sample) if path is not None]
         if len(given) != 1:
             raise InputError("give one of --truth, --sample-out and --sample")

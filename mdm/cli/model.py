@@ -11,15 +11,13 @@ from mdm.cli.terminal import (
     JsonOption,
     StoreOption,
     err,
-    load_settings,
     number,
+    opened_store,
     out,
-    plain_errors,
     print_json,
     progress_bars,
     table,
 )
-from mdm.settings import Settings
 
 if TYPE_CHECKING:
     from matching.artefact import TrainedModel
@@ -47,8 +45,8 @@ def list_all(*, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """List all models, oldest first."""
     from mdm.pipeline.models import list_models
 
-    with plain_errors():
-        listed = list_models(_opened(store))
+    with opened_store(store) as settings:
+        listed = list_models(settings)
         if as_json:
             print_json([asdict(row) for row in listed])
             return
@@ -70,8 +68,7 @@ def show_one(
     """Show what a model has learnt: the weight of each level of each comparison."""
     from mdm.pipeline.models import find_model, load_kept
 
-    with plain_errors():
-        settings = _opened(store)
+    with opened_store(store) as settings:
         kept = find_model(settings, model)
         trained = load_kept(settings, kept.hash)
         if as_json:
@@ -91,8 +88,7 @@ def train(
     """Train a candidate on the records in the store, by the declaration in the configs. The current model stays."""
     from mdm.pipeline.models import train_candidate
 
-    with plain_errors():
-        settings = _opened(store)
+    with opened_store(store) as settings:
         with err.status("Training"):
             trained, new = train_candidate(settings, actor=actor, reason=reason)
         if as_json:
@@ -114,8 +110,7 @@ def compare_(model: ModelArgument = None, *, store: StoreOption = None, as_json:
     from mdm.pipeline.model_comparison import compare
     from mdm.pipeline.models import find_model
 
-    with plain_errors():
-        settings = _opened(store)
+    with opened_store(store) as settings:
         kept = find_model(settings, model)
         with progress_bars() as bars:
             found = compare(settings, kept.hash, progress=bars)
@@ -138,8 +133,7 @@ def promote_(
     """Make a model the one that `mdm run` uses from the next run on. It is compared with the current one first."""
     from mdm.pipeline.models import find_model, promote
 
-    with plain_errors():
-        settings = _opened(store)
+    with opened_store(store) as settings:
         kept = find_model(settings, model)
         with progress_bars() as bars:
             touched = promote(settings, kept.hash, actor=actor, reason=reason, sure=yes, progress=bars)
@@ -158,18 +152,10 @@ def rollback(
     """Go back to the model that was current before the last promotion."""
     from mdm.pipeline.models import go_back
 
-    with plain_errors():
+    with opened_store(store) as settings:
         with progress_bars() as bars:
-            former, touched = go_back(_opened(store), actor=actor, reason=reason, sure=yes, progress=bars)
+            former, touched = go_back(settings, actor=actor, reason=reason, sure=yes, progress=bars)
         _done(former, touched, as_json=as_json)
-
-
-def _opened(store: str | None) -> Settings:
-    from mdm.store.schema import require
-
-    settings = load_settings(store)
-    require(settings)
-    return settings
 
 
 def _done(current: str, touched: int | None, *, as_json: bool) -> None:

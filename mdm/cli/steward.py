@@ -23,13 +23,13 @@ from mdm.identity.commands import (
     AssignNumber,
     ChangeNumber,
     Decide,
+    DecisionKind,
     Merge,
     ReserveNumbers,
     Revoke,
     Split,
     Unmerge,
 )
-from mdm.identity.decisions import DecisionKind
 from mdm.identity.numbers import NumberState, Reason
 
 number_commands = typer.Typer(

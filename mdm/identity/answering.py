@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mdm.errors import IdentityError, StaleVersionError
-from mdm.identity.commands import Decide, Merge, Verdict
+from mdm.identity.commands import Decide, DecisionKind, Merge, Verdict
 from mdm.identity.deciding import plan_decide
-from mdm.identity.decisions import Decision, DecisionKind, ordered
+from mdm.identity.decisions import Decision, ordered
 from mdm.identity.events import EventKind
 from mdm.identity.merging import plan_merge
 from mdm.identity.plans import Event, Facts, Plan
@@ -51,10 +51,7 @@ def _same(state: State, command: DecideReview, question: OpenQuestion, facts: Fa
         left, right = sorted(sides)
         return plan_merge(state, Merge(left=left, right=right, survivor=command.survivor), facts)
     if len(sides) == 1 and len(question.records) == 2:
-        pair = ordered(*question.records)
-        if state.decisions.get(pair) == Decision(DecisionKind.MUST_LINK, *pair):
-            return Plan([], [])
-        return plan_decide(state, Decide(decision=DecisionKind.MUST_LINK, left=pair[0], right=pair[1]))
+        return _decided(state, DecisionKind.MUST_LINK, *question.records)
     raise _not_about_two(sides)
 
 
@@ -62,11 +59,15 @@ def _different(state: State, question: OpenQuestion) -> Plan:
     sides = _sides(state, question)
     if len(sides) != 2:
         raise _not_about_two(sides)
-    left, right = (min(records) for records in sides.values())
+    return _decided(state, DecisionKind.CANNOT_LINK, *(min(records) for records in sides.values()))
+
+
+def _decided(state: State, kind: DecisionKind, left: int, right: int) -> Plan:
+    """Nothing is to do where the decision stands already."""
     pair = ordered(left, right)
-    if state.decisions.get(pair) == Decision(DecisionKind.CANNOT_LINK, *pair):
+    if state.decisions.get(pair) == Decision(kind, *pair):
         return Plan([], [])
-    return plan_decide(state, Decide(decision=DecisionKind.CANNOT_LINK, left=left, right=right))
+    return plan_decide(state, Decide(decision=kind, left=left, right=right))
 
 
 def _sides(state: State, question: OpenQuestion) -> dict[str, list[int]]:

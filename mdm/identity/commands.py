@@ -7,10 +7,16 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mdm.identity.decisions import DecisionKind  # pydantic reads it
 from mdm.identity.numbers import NumberState, Reason  # pydantic reads it
 
 Version = Annotated[int, Field(ge=1)]
+
+
+class DecisionKind(StrEnum):
+    """What a person says of two records: one person, or never."""
+
+    MUST_LINK = "must_link"
+    CANNOT_LINK = "cannot_link"
 
 
 class _Command(BaseModel):

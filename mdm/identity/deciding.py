@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mdm.errors import IdentityError
-from mdm.identity.decisions import Decision, DecisionKind, Decisions, ordered
+from mdm.identity.commands import DecisionKind
+from mdm.identity.decisions import Decision, Decisions, ordered
 from mdm.identity.events import EventKind
 from mdm.identity.plans import Event, Plan, refuse_broken
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mdm.errors import IdentityError
@@ -44,15 +45,8 @@ def plan_assign(state: State, command: AssignNumber, facts: Facts) -> Plan:
             f"The population database does not know entity {person.id}.",
             hint="Only people it knows get a social-security number; others have a temporary one.",
         )
-    given: Event = (
-        EventKind.NUMBER_CHANGED,
-        person.id,
-        {
-            "number": number.number,
-            "reason": Reason.ANCHORED,
-            "state": NumberState.ACTIVE,
-            "superseded_by": None,
-        },
+    given = number_changed(
+        replace(number, holder=person.id), state=NumberState.ACTIVE, reason=Reason.ANCHORED
     )
     temporary = state.live_number(person.id, NumberKind.TEMPORARY)
     if temporary is None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mdm.errors import IdentityError
-from mdm.identity.decisions import Decision, DecisionKind, Decisions, across
+from mdm.identity.commands import DecisionKind
+from mdm.identity.decisions import Decision, Decisions, across
 from mdm.identity.events import EventKind
 from mdm.identity.numbers import Reason
 from mdm.identity.plans import Facts, Plan, active, before_image, known, refuse_broken

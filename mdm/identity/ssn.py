@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from stdnum import verhoeff
 
@@ -91,46 +89,14 @@ class NumberPlan:
         return (sealed[::2] & np.uint64((1 << 44) - 1)).astype(np.uint64)
 
 
-def are_of_kind(numbers: pa.Array | pa.ChunkedArray, kind: NumberKind) -> NDArray[np.bool_]:
-    """Which of many numbers `kind_of` says to be of a kind."""
-    first = "1" if kind is NumberKind.TEMPORARY else "[2-9]"
-    fit = pc.fill_null(pc.match_substring_regex(numbers, f"\\A{first}[0-9]{{11}}\\z"), fill_value=False)
-    digits = np.frombuffer("".join(numbers.filter(fit).to_pylist()).encode(), np.uint8).reshape(-1, 12) - ord(
-        "0"
-    )
-    check = np.zeros(len(digits), np.uint8)
-    for place in range(12):
-        check = _VERHOEFF_PRODUCT[check, _VERHOEFF_TURN[place % 8, digits[:, 11 - place]]]
-    found: NDArray[np.bool_] = (
-        fit.to_numpy(zero_copy_only=False) if isinstance(fit, pa.Array) else fit.to_numpy()
-    )
-    found = found.copy()
-    found[found] = check == 0
-    return found
-
-
-def _verhoeff_product() -> NDArray[np.uint8]:
-    """Of the dihedral group of the pentagon: 0 to 4 rotate, 5 to 9 reflect."""
-    reflects, turn = np.divmod(np.arange(10), 5)
-    turned = np.where(reflects[:, None] == 0, turn[:, None] + turn, turn[:, None] - turn) % 5
-    product: NDArray[np.uint8] = (turned + 5 * (reflects[:, None] ^ reflects)).astype(np.uint8)
-    return product
-
-
-def _verhoeff_turn() -> NDArray[np.uint8]:
-    """Powers of Verhoeff's permutation, by place from the right modulo 8."""
-    once = np.array([1, 5, 7, 6, 2, 8, 3, 0, 9, 4], np.uint8)
-    turns = [np.arange(10, dtype=np.uint8)]
-    for _ in range(7):
-        turns.append(once[turns[-1]])
-    return np.stack(turns)
-
-
-_VERHOEFF_PRODUCT, _VERHOEFF_TURN = _verhoeff_product(), _verhoeff_turn()
-
-
 def kind_of(number: str) -> NumberKind | None:
     """The kind of a well-formed number with a right check digit, else None."""
-    if len(number) != 12 or not number.isdecimal() or number[0] == "0" or not verhoeff.is_valid(number):
+    if (
+        len(number) != 12
+        or not number.isascii()
+        or not number.isdecimal()
+        or number[0] == "0"
+        or not verhoeff.is_valid(number)
+    ):
         return None
     return NumberKind.TEMPORARY if number[0] == "1" else NumberKind.SSN

@@ -10,7 +10,7 @@ import pyarrow as pa
 from matching.batch import score_pairs
 from matching.clustering.constraints import Exclusion, Impossible, Verified
 from matching.clustering.inputs import Decided, Edges, Evidence, Rules, millibits
-from mdm.identity.decisions import DecisionKind
+from mdm.identity.commands import DecisionKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable

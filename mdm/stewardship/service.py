@@ -23,7 +23,7 @@ from mdm.identity.events import EventKind, Stamp, canonical_json
 from mdm.identity.numbers import NumberKind
 from mdm.identity.reconcile import Question
 from mdm.registries.attributes import load_attributes
-from mdm.registries.declaration import load_registries
+from mdm.registries.declaration import load_registries, sealed_codes
 from mdm.store import desk
 from mdm.store.engine import make_engine
 from mdm.store.facts import load_for, standing_golden
@@ -85,9 +85,7 @@ class Identity:
         self.source = source or Source()
         self.engine = make_engine(settings, keep_open=keep_open)
         self.anchors = sorted(code for code, declared in registries.items() if declared.anchor)
-        self.sealed = frozenset(
-            code for code, declared in registries.items() if declared.sensitivity == "sealed"
-        )
+        self.sealed = sealed_codes(registries)
         self.settings = settings
         self.rules = GoldenRules.declared(load_policy(settings.person_policy_file), registries, attributes)
 

@@ -19,11 +19,13 @@ from mdm.identity.commands import (
     Revoke,
     Split,
     Unmerge,
+    Verdict,
 )
 from mdm.identity.events import EventKind
 from mdm.identity.journeys import Arrival, taken_out
 from mdm.identity.plans import Facts, OpenQuestion, PastMerge
-from mdm.store.tables import event, golden, membership, record, record_version, renumbering, review
+from mdm.store.questions import question_row
+from mdm.store.tables import event, golden, membership, record, record_version, renumbering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -68,12 +70,17 @@ def load_for(
         case Split():
             work.load([command.entity])
             _load_decided(work)
-            return Facts(golden=standing_golden(work, [command.entity]), new_id=lambda: source.mint(1)[0])
+            facts = Facts(golden=standing_golden(work, [command.entity]), new_id=lambda: source.mint(1)[0])
         case DecideReview():
-            question = open_question(work, command.review)
+            question = _question(work, command.review)
             work.load_records(question.records)
-            sides = sorted({work.state.entity_of[r] for r in question.records if r in work.state.entity_of})
-            facts = _for_merge(work, sides, anchors, by_hand=by_hand, approved_by=approved_by)
+            if command.verdict is Verdict.SAME:
+                sides = sorted(
+                    {work.state.entity_of[r] for r in question.records if r in work.state.entity_of}
+                )
+                facts = _for_merge(work, sides, anchors, by_hand=by_hand, approved_by=approved_by)
+            else:
+                _load_decided(work)
             facts = replace(facts, question=question)
         case ReserveNumbers():
             assert numbers is not None, "nobody gives new numbers"
@@ -111,11 +118,8 @@ def _for_merge(
     )
 
 
-def open_question(work: UnitOfWork, number: int) -> OpenQuestion:
-    """Raises IdentityError where there is none."""
-    row = work.connection.execute(select(review).where(review.c.review_id == number)).mappings().first()
-    if row is None:
-        raise IdentityError(f"There is no question {number}.", hint="`mdm review list` shows the open ones.")
+def _question(work: UnitOfWork, number: int) -> OpenQuestion:
+    row = question_row(work.connection, number)
     records = orjson.loads(row["detail"]).get("records", ())
     return OpenQuestion(number, row["state"], row["version"], tuple(records))
 

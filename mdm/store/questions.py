@@ -75,10 +75,15 @@ def questions(
 
 def question(connection: Connection, number: int, *, hidden: Collection[str] = ()) -> Question:
     """Raises IdentityError where there is none."""
+    return _told(connection, [question_row(connection, number)], hidden)[0]
+
+
+def question_row(connection: Connection, number: int) -> RowMapping:
+    """Raises IdentityError where there is none."""
     row = connection.execute(select(review).where(review.c.review_id == number)).mappings().first()
     if row is None:
         raise IdentityError(f"There is no question {number}.", hint="`mdm review list` shows the open ones.")
-    return _told(connection, [row], hidden)[0]
+    return row
 
 
 def requests(connection: Connection) -> list[Request]:

@@ -13,7 +13,8 @@ import orjson
 from sqlalchemy import select, text
 
 from mdm.errors import IdentityError
-from mdm.identity.decisions import Decision, DecisionKind
+from mdm.identity.commands import DecisionKind
+from mdm.identity.decisions import Decision
 from mdm.identity.events import EventKind, seal_one
 from mdm.identity.state import Entity, Number, State
 from mdm.store import statements as sql

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from mdm.identity.commands import ChangeNumber, Decide, Merge, Split, Unmerge
-from mdm.identity.decisions import DecisionKind
+from mdm.identity.commands import ChangeNumber, Decide, DecisionKind, Merge, Split, Unmerge
 from mdm.identity.numbers import NumberState, Reason
 from mdm.pipeline.export import export
 from mdm.pipeline.ingest import Ingest

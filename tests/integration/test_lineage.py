@@ -16,7 +16,8 @@ from mdm.registries.reading import ROW
 from mdm.store.engine import make_engine, reading
 from mdm.store.history import entity_at
 from mdm.store.lineage import value_lineage, value_lineages
-from mdm.store.membership_lineage import find_record, membership_lineage
+from mdm.store.membership_lineage import membership_lineage
+from mdm.store.references import find_record
 from mdm.store.tables import edge, entity, golden, membership, model
 from tests.integration.story import CHIEF, STEWARD
 

@@ -25,6 +25,7 @@ from mdm.identity.commands import (
     ChangeNumber,
     Decide,
     DecideReview,
+    DecisionKind,
     Merge,
     ReserveNumbers,
     Revoke,
@@ -32,7 +33,6 @@ from mdm.identity.commands import (
     Unmerge,
     Verdict,
 )
-from mdm.identity.decisions import DecisionKind
 from mdm.identity.numbers import NumberState, Reason
 from mdm.pipeline.verify import verify
 from tests.laws import Laws

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from mdm.identity.events import EventKind
 from mdm.identity.numbers import LIVE, NumberKind
-from mdm.identity.ssn import are_of_kind
+from mdm.identity.ssn import kind_of
 from mdm.pipeline.checks.opened import Found, Opened, columns
 
 _K = EventKind
@@ -89,11 +87,11 @@ def numbers(opened: Opened) -> Found:
 def _malformed(opened: Opened) -> str | None:
     for kind in NumberKind:
         rows = opened.connection.sql(
-            f"SELECT number, sequence FROM ssn WHERE kind = '{kind}' ORDER BY sequence"
-        ).to_arrow_table()
-        bad = np.flatnonzero(~are_of_kind(rows["number"], kind))
-        if len(bad):
-            return f"{kind} number {rows['sequence'][int(bad[0])]} has a wrong form or check digit"
+            f"SELECT coalesce(number, ''), sequence FROM ssn WHERE kind = '{kind}' ORDER BY sequence"
+        ).fetchall()
+        bad = next((sequence for number, sequence in rows if kind_of(number) is not kind), None)
+        if bad is not None:
+            return f"{kind} number {bad} has a wrong form or check digit"
     return opened.first(
         f"SELECT 'number ' || sequence || ' is of no kind' FROM ssn WHERE kind NOT IN ({', '.join(repr(k.value) for k in NumberKind)}) ORDER BY 1"
     )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from mdm.identity.changes import plan
-from mdm.identity.commands import ChangeNumber, Decide, Merge, Revoke, Split, Unmerge
-from mdm.identity.decisions import DecisionKind
+from mdm.identity.commands import ChangeNumber, Decide, DecisionKind, Merge, Revoke, Split, Unmerge
 from mdm.identity.events import EventKind
 from mdm.identity.journeys import Arrival, taken_out
 from mdm.identity.numbers import NumberKind, NumberState, Reason

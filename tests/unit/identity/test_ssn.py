@@ -1,16 +1,14 @@
 """Numbers are unique, well formed, and tell nothing of their neighbours."""
 
 import itertools
-import random
 
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from stdnum import verhoeff
 
 from mdm.errors import IdentityError
-from mdm.identity.ssn import NumberKind, NumberPlan, are_of_kind, kind_of
+from mdm.identity.ssn import NumberKind, NumberPlan, kind_of
 
 PLAN = NumberPlan(bytes(range(32)))
 
@@ -61,7 +59,18 @@ def test_a_key_of_another_length_is_refused():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "012345678901", "25499572180", "2549957218011", "25499572180x", "254995721802"]
+    "text",
+    [
+        "",
+        "012345678901",
+        "25499572180",
+        "2549957218011",
+        "25499572180x",
+        "254995721802",
+        "\n25499572180",
+        "254995721801\n",
+        "２５４９９５７２１８０１",
+    ],
 )
 def test_what_is_no_number_has_no_kind(text):
     assert kind_of(text) is None
@@ -72,19 +81,3 @@ def test_one_wrong_digit_is_always_found(place, position, shift):
     number = PLAN.numbers(NumberKind.SSN, start=place, count=1)[0]
     wrong = number[:position] + str((int(number[position]) + shift) % 10) + number[position + 1 :]
     assert kind_of(wrong) is None
-
-
-def test_many_numbers_are_told_as_one_by_one():
-    draw = random.Random(3)
-    texts = [f"{draw.randrange(10**12):012d}" for _ in range(4_000)]
-    texts += [
-        text + verhoeff.calc_check_digit(text)
-        for text in (f"{draw.randrange(10**10, 10**11)}" for _ in range(500))
-    ]
-    texts += ["", "1", "a" * 12, "２" * 12, "2345678901234", "\n23456789012", "234567890124\n"]
-    for kind in NumberKind:
-        expected = [kind_of(text) == kind for text in texts]
-        assert are_of_kind(pa.array(texts), kind).tolist() == expected
-        assert any(expected)
-        assert are_of_kind(pa.chunked_array([texts[:9], texts[9:]]), kind).tolist() == expected
-    assert are_of_kind(pa.array([], pa.string()), NumberKind.SSN).tolist() == []
