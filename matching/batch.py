@@ -1,4 +1,9 @@
-"""Scoring of all pairs with Splink on DuckDB."""
+"""Scoring of all pairs with Splink on DuckDB; `matching.scorer` gives the same weights to one pair.
+
+Splink sets one person against strangers. A declared alternative (two of one family) is set beside the strangers in SQL over the
+weights that Splink found: with odds a of the alternative against strangers, and K/S how much likelier the alternative makes a pair's
+levels, the weight falls by log2(1 + a K/S).
+"""
 
 from __future__ import annotations
 
@@ -37,7 +42,8 @@ def score_pairs(
     into: str,
     progress: Callable[[float], None] | None = None,
 ) -> Scored:
-    """Table `into`: record_l < record_r, weight (bits), conflict (name or null), for pairs at or above the keep threshold.
+    """Table `into`: record_l < record_r, weight (bits), conflict (name or null), for pairs at or above the keep threshold and
+    all conflicts.
 
     Pairs are scored in slices, so memory depends on the slice and not on their number.
     """
@@ -61,12 +67,13 @@ def score_pairs(
             """
         )
         linker.table_management.register_blocked_pairs_for_predict(api.register(name))
-        scored = linker.inference.predict(threshold_match_weight=model.thresholds.keep, warning_mode="never")
+        scored = linker.inference.predict(warning_mode="never")
         connection.execute(
             f"""
             INSERT INTO {into}
-            SELECT least(record_id_l, record_id_r), greatest(record_id_l, record_id_r), match_weight, {_conflict_sql(trained)}
-            FROM {scored.physical_name}
+            SELECT least(record_id_l, record_id_r) AS record_l, greatest(record_id_l, record_id_r) AS record_r,
+                {_weight_sql(trained)} AS weight, {_conflict_sql(trained)} AS conflict
+            FROM {scored.physical_name} WHERE weight >= {model.thresholds.keep} OR conflict IS NOT NULL
             """
         )
         scored.drop_table_from_database_and_remove_from_cache()
@@ -102,12 +109,30 @@ def _register_frequencies(
     linker.table_management.register_term_frequency_lookup(api.register(name), column)
 
 
+def _weight_sql(trained: TrainedModel) -> str:
+    if not trained.odds_of_alternative:
+        return "match_weight"
+    terms = []
+    for comparison in trained.declaration.comparisons:
+        if comparison.name not in trained.alternative:
+            continue
+        levels = zip(trained.parameters[comparison.name], trained.leaning(comparison.name), strict=True)
+        # Splink hands out the weight of a level and not its number
+        bits = {level.weight: leaning for level, leaning in levels}
+        cases = " ".join(f"WHEN {weight!r}::DOUBLE THEN {leaning!r}::DOUBLE" for weight, leaning in bits.items())
+        terms.append(f"CASE mw_{comparison.name} {cases} ELSE 0 END")
+        if any(level.term_frequency for level in comparison.levels):
+            terms.append(f"mw_tf_adj_{comparison.name}")
+    return f"match_weight - log2(1 + {trained.odds_of_alternative!r}::DOUBLE * pow(2, {' + '.join(terms)}))"
+
+
 def _conflict_sql(trained: TrainedModel) -> str:
-    cases = [
-        f"WHEN {' AND '.join(f'mw_{name} <= {conflict.at_most}' for name in conflict.disagree)} THEN '{conflict.name}'"
-        for conflict in trained.declaration.conflicts
-    ]
-    return f"CASE {' '.join(cases)} END" if cases else "NULL"
+    cases = []
+    for conflict in trained.declaration.conflicts:
+        agree = " OR ".join(f"mw_{name} >= {conflict.at_least}" for name in conflict.agree)
+        disagree = " AND ".join(f"mw_{name} <= {conflict.at_most}" for name in conflict.disagree)
+        cases.append(f"WHEN ({agree}) AND {disagree} THEN '{conflict.name}'")
+    return f"CASE {' '.join(cases)} END" if cases else "NULL::VARCHAR"
 
 
 def _frequency_table(trained: TrainedModel, column: str) -> pa.Table:
@@ -132,7 +157,7 @@ def splink_settings(trained: TrainedModel) -> dict[str, Any]:
         ],
         "blocking_rules_to_generate_predictions": [],
         "retain_matching_columns": False,
-        # keeps the weight of each comparison beside the sum: conflicts are read from it
+        # keeps the weight of each comparison beside the sum: conflicts and the alternative are read from them
         "retain_intermediate_calculation_columns": True,
     }
 
@@ -150,6 +175,10 @@ def _splink_comparison(comparison: Comparison, parameters: list[LevelParameters]
             "u_probability": learnt.u,
         }
         if level.term_frequency:
-            declared |= {"tf_adjustment_column": level.term_frequency, "tf_adjustment_weight": 1.0}
+            declared |= {
+                "tf_adjustment_column": level.term_frequency,
+                "tf_adjustment_weight": 1.0,
+                "disable_tf_exact_match_detection": True,  # the level's own u
+            }
         levels.append(declared)
     return {"output_column_name": comparison.name, "comparison_levels": levels}
