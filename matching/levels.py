@@ -60,7 +60,8 @@ class JaroWinkler(_Level):
         return [self.jaro_winkler]
 
     def sql(self) -> str:
-        return f'jaro_winkler_similarity("{self.jaro_winkler}_l", "{self.jaro_winkler}_r") >= {self.at_least}'
+        values = f'"{self.jaro_winkler}_l", "{self.jaro_winkler}_r"'
+        return f"jaro_winkler_similarity({values}, {self.at_least}) >= {self.at_least}"
 
     def test(self) -> Test:
         column, at_least, similarity = self.jaro_winkler, self.at_least, Jaro.similarity
