@@ -146,7 +146,17 @@ def _splink(work: Workspace, model: Model, settings: dict[str, Any]) -> pa.Table
 
 _NUMBERS = ("personal_id", "social_insurance_no", "tax_code", "passport_no", "birth_certificate_no")
 _NAMES = ("full_name_folded", "mother_name_folded", "father_name_folded")
-_PLAIN_COLUMNS = (*_NUMBERS, *_NAMES, "birth_date_iso", "sex", "cmnd", "phone", "province", "commune", "street_folded")
+_PLAIN_COLUMNS = (
+    *_NUMBERS,
+    *_NAMES,
+    "birth_date_iso",
+    "sex",
+    "cmnd",
+    "phone",
+    "province",
+    "commune",
+    "street_folded",
+)
 
 
 def _plain_settings(model: Model) -> dict[str, Any]:

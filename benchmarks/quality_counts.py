@@ -68,9 +68,7 @@ class Judged:
             "SELECT a.person_id AS a, b.person_id AS b FROM truth_person AS a JOIN truth_person AS b"
             " ON a.full_name = b.full_name AND a.birth_date = b.birth_date AND a.person_id < b.person_id"
         )
-        groups = [
-            (kind, *row) for kind, expression in _GROUPS.items() for row in self._recall_by(expression)
-        ]
+        groups = [(kind, *row) for kind, expression in _GROUPS.items() for row in self._recall_by(expression)]
         return Counts(
             pairs=pair_counts(labels["person"], labels["cluster"]),
             clusters=cluster_counts(labels["person"], labels["cluster"]),
@@ -143,7 +141,9 @@ def show(
     }
     for place in range(4):
         lines[f"  {place + 1}"] = [
-            f"{kind} {name} {recall:.4f}" for c in results.values() for kind, name, _, recall in [c.groups[place]]
+            f"{kind} {name} {recall:.4f}"
+            for c in results.values()
+            for kind, name, _, recall in [c.groups[place]]
         ]
     print(f"{'':<32}" + "".join(f"{name:>34}" for name in results))
     for name, cells in lines.items():

@@ -119,7 +119,9 @@ def _weight_sql(trained: TrainedModel) -> str:
         levels = zip(trained.parameters[comparison.name], trained.leaning(comparison.name), strict=True)
         # Splink hands out the weight of a level and not its number
         bits = {level.weight: leaning for level, leaning in levels}
-        cases = " ".join(f"WHEN {weight!r}::DOUBLE THEN {leaning!r}::DOUBLE" for weight, leaning in bits.items())
+        cases = " ".join(
+            f"WHEN {weight!r}::DOUBLE THEN {leaning!r}::DOUBLE" for weight, leaning in bits.items()
+        )
         terms.append(f"CASE mw_{comparison.name} {cases} ELSE 0 END")
         if any(level.term_frequency for level in comparison.levels):
             terms.append(f"mw_tf_adj_{comparison.name}")

@@ -88,7 +88,9 @@ def _keys_sql(
     columns = [*rule.columns, *rule.refine] if refined else rule.columns
     lists = [column for column in columns if types[column].endswith("[]")]
     source = records
-    for column in lists:  # lists side by side in one SELECT would be paired off; one after the other gives every combination
+    for column in (
+        lists
+    ):  # lists side by side in one SELECT would be paired off; one after the other gives every combination
         source = f'(SELECT * REPLACE (UNNEST(list_distinct("{column}")) AS "{column}") FROM {source})'
     present = " AND ".join(f'"{c}" IS NOT NULL' for c in columns)
     coarse = _key_sql(rule.name, rule.columns)
@@ -165,9 +167,7 @@ class Missed:
         return self.linked / (self.linked + self.missed) if self.linked else 1.0
 
 
-def missed_pairs(
-    connection: duckdb.DuckDBPyConnection, model: Model, *, keys: str, edges: str
-) -> Missed:
+def missed_pairs(connection: duckdb.DuckDBPyConnection, model: Model, *, keys: str, edges: str) -> Missed:
     """`keys` as made by `make_keys`, `edges` as scored: those at or above the link threshold count as true pairs."""
     rows = connection.execute(
         f"""

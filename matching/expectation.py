@@ -91,7 +91,7 @@ def remainder(patterns: Patterns, m: Sequence[NDArray[np.float64] | None]) -> Le
 
 
 def first_guess(levels: int) -> NDArray[np.float64]:
-    """m probabilities before anything is learnt: matches mostly agree."""
+    """M probabilities before anything is learnt: matches mostly agree."""
     rest = (1 - _FIRST_LEVEL) / max(1, levels - 1)
     return np.array([_FIRST_LEVEL, *[rest] * (levels - 1)])
 

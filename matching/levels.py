@@ -22,7 +22,35 @@ def _equal(columns: list[str]) -> Test:
     if len(columns) == 1:
         column = columns[0]
         return lambda left, right: (value := left[column]) is not None and value == right[column]
-    return lambda left, right: all((value := left[c]) is not None and value == right[c] for c in columns)
+
+    def holds(left: Record, right: Record) -> bool:
+        for column in columns:  # a loop takes a third of the time of all() here
+            value = left[column]
+            if value is None or value != right[column]:
+                return False
+        return True
+
+    return holds
+
+
+def _all(tests: list[Test]) -> Test:
+    def holds(left: Record, right: Record) -> bool:
+        for test in tests:  # noqa: SIM110
+            if not test(left, right):
+                return False
+        return True
+
+    return holds
+
+
+def _any(tests: list[Test]) -> Test:
+    def holds(left: Record, right: Record) -> bool:
+        for test in tests:  # noqa: SIM110
+            if test(left, right):
+                return True
+        return False
+
+    return holds
 
 
 class _Level(BaseModel):
@@ -144,11 +172,7 @@ class Swapped(_Level):
         def holds(left: Record, right: Record) -> bool:
             a, b = left[one], left[two]
             return (
-                a is not None
-                and b is not None
-                and a == right[two]
-                and b == right[one]
-                and same(left, right)
+                a is not None and b is not None and a == right[two] and b == right[one] and same(left, right)
             )
 
         return holds
@@ -171,7 +195,12 @@ class Overlap(_Level):
 
         def holds(left: Record, right: Record) -> bool:
             a, b = left[column], right[column]
-            return a is not None and b is not None and any(value in b for value in a)
+            if a is None or b is None:
+                return False
+            for value in a:  # noqa: SIM110
+                if value in b:
+                    return True
+            return False
 
         return holds
 
@@ -209,6 +238,9 @@ class Present(_Level):
 
     def test(self) -> Test:
         columns = self.present
+        if len(columns) == 1:
+            column = columns[0]
+            return lambda left, right: left[column] is not None and right[column] is not None
         return lambda left, right: all(left[c] is not None and right[c] is not None for c in columns)
 
 
@@ -223,8 +255,7 @@ class AllOf(_Level):
         return " AND ".join(f"({level.sql()})" for level in self.all_of)
 
     def test(self) -> Test:
-        tests = [level.test() for level in self.all_of]
-        return lambda left, right: all(test(left, right) for test in tests)
+        return _all([level.test() for level in self.all_of])
 
 
 class AnyOf(_Level):
@@ -238,8 +269,7 @@ class AnyOf(_Level):
         return " OR ".join(f"({level.sql()})" for level in self.any_of)
 
     def test(self) -> Test:
-        tests = [level.test() for level in self.any_of]
-        return lambda left, right: any(test(left, right) for test in tests)
+        return _any([level.test() for level in self.any_of])
 
 
 class Otherwise(_Level):

@@ -109,7 +109,7 @@ class Conflict(_Declared):
     disagree: list[str] = Field(min_length=1)
     at_least: float = Field(10.0, gt=0)
     """Bits: a comparison speaks for the pair from this weight up."""
-    at_most: float = Field(-2.0, lt=0)
+    at_most: float = Field(-1.0, lt=0)
     """Bits: a comparison speaks against the pair from this weight down."""
     vi: str
     en: str

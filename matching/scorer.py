@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from matching.model import Comparison, Conflict
 
     Judge = Callable[[Record, Record], tuple[int, float]]
+    Frequency = tuple[str, Mapping[str, float], float]
+    """Column, frequencies of its values, and log2 of the u that stands for all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,33 +50,35 @@ class Scorer:
         self._conflicts = trained.declaration.conflicts
         self._prior = math.log2(trained.prior / (1 - trained.prior))
         self._odds = trained.odds_of_alternative
-        self._comparisons = [_Comparison(comparison, trained) for comparison in trained.declaration.comparisons]
+        self._comparisons = [
+            _Comparison(comparison, trained) for comparison in trained.declaration.comparisons
+        ]
 
     def weight(self, left: Record, right: Record) -> float:
-        """The weight alone."""
+        """The weight alone: this is what scores an arriving record against its candidates."""
         weight, leaning = self._prior, 0.0
         for comparison in self._comparisons:
             level, frequency_bits = comparison.judge(left, right)
             if level >= 0:
                 weight += comparison.bits[level] + frequency_bits
-                leaning += comparison.leaning[level] + (frequency_bits if comparison.leans else 0.0)
+                leaning += comparison.leaning[level] + comparison.leans * frequency_bits
         return weight + self._less(leaning)
 
     def score(self, left: Record, right: Record) -> ScoredPair:
         """The weight with the evidence behind it."""
         evidence: dict[str, Evidence] = {}
-        weight, leaning = self._prior, 0.0
+        leaning = 0.0
         for comparison in self._comparisons:
             level, frequency_bits = comparison.judge(left, right)
             if level < 0:
                 evidence[comparison.name] = Evidence(None, 0.0, 0.0)
-                continue
-            evidence[comparison.name] = Evidence(level, comparison.bits[level], frequency_bits)
-            weight += comparison.bits[level] + frequency_bits
-            leaning += comparison.leaning[level] + (frequency_bits if comparison.leans else 0.0)
+            else:
+                evidence[comparison.name] = Evidence(level, comparison.bits[level], frequency_bits)
+                leaning += comparison.leaning[level] + comparison.leans * frequency_bits
         less = self._less(leaning)
-        found = next((c.name for c in self._conflicts if _in_conflict(c, evidence)), None)
-        return ScoredPair(weight + less, self._prior, evidence, less, found)
+        weight = self._prior + sum(e.bits + e.frequency_bits for e in evidence.values()) + less
+        conflict = next((c.name for c in self._conflicts if _in_conflict(c, evidence)), None)
+        return ScoredPair(weight, self._prior, evidence, less, conflict)
 
     def _less(self, leaning: float) -> float:
         return -math.log2(1 + self._odds * 2.0**leaning) if self._odds else 0.0
@@ -93,32 +97,27 @@ def _judge(comparison: Comparison, trained: TrainedModel) -> Judge:
     """A function of two records: position of the first level that holds (-1: a value is missing) and the bits that the
     frequency of the shared value adds.
     """
-    tests: list[tuple[int, Test]] = [(place, level.test()) for place, level in enumerate(comparison.levels[:-1])]
-    otherwise = len(tests)
-    frequencies = {
-        place: (level.term_frequency, trained.term_frequencies[level.term_frequency], math.log2(parameters.u))
-        for place, (level, parameters) in enumerate(
-            zip(comparison.levels, trained.parameters[comparison.name], strict=True)
-        )
-        if level.term_frequency
-    }
-    missing, floor = comparison.missing, trained.frequency_floor
+    steps: list[tuple[int, Test, Frequency | None]] = []
+    for place, level in enumerate(comparison.levels[:-1]):
+        column = level.term_frequency
+        u = trained.parameters[comparison.name][place].u
+        of = (column, trained.term_frequencies[column], math.log2(u)) if column else None
+        steps.append((place, level.test(), of))
+    missing, floor, otherwise = comparison.missing, trained.frequency_floor, len(steps)
 
     def judge(left: Record, right: Record) -> tuple[int, float]:
         for column in missing:
             if left[column] is None or right[column] is None:
                 return -1, 0.0
-        for place, test in tests:
+        for place, test, of in steps:
             if test(left, right):
-                return place, _frequency_bits(left, right, frequencies[place], floor) if place in frequencies else 0.0
+                return place, 0.0 if of is None else _frequency_bits(left, right, of, floor)
         return otherwise, 0.0
 
     return judge
 
 
-def _frequency_bits(
-    left: Record, right: Record, of: tuple[str, Mapping[str, float], float], floor: float
-) -> float:
+def _frequency_bits(left: Record, right: Record, of: Frequency, floor: float) -> float:
     """How much rarer the commoner of the two values is than what the level stands for."""
     column, known, log2_u = of
     found = [known.get(value, floor) for value in (left[column], right[column]) if value is not None]

@@ -64,7 +64,10 @@ def train(connection: duckdb.DuckDBPyConnection, model: Model, *, records: str) 
     u, learnt = {name: np.maximum(share, least) for name, share in shares.items()}, {}
     for _ in range(_PASSES):  # the first m corrects u, which gives a better m
         learnt = _learn(sessions, u)
-        u = {name: np.maximum(least, _without_matches(share, learnt.get(name), prior)) for name, share in shares.items()}
+        u = {
+            name: np.clip(_without_matches(share, learnt.get(name), prior), least, 1)
+            for name, share in shares.items()
+        }
         u = {c.name: _as_declared(c, u[c.name]) for c in model.comparisons}
     m = {
         c.name: first_guess(len(c.levels))
@@ -104,7 +107,7 @@ def _matches_found(
     by_session = [
         maximise(s.patterns, [u[c.name] for c in s.comparisons]).share * s.available for s in sessions
     ]
-    return max(1.0, *by_session)
+    return max([1.0, *by_session])
 
 
 def _has_values(connection: duckdb.DuckDBPyConnection, comparison: Comparison, *, records: str) -> bool:
@@ -131,7 +134,10 @@ def _alternative(
         session = _session(connection, model, columns, records=records)
         if session is None:
             continue
-        known = [np.array([p.m for p in parameters[c.name]]) if c.name in learnt else None for c in session.comparisons]
+        known = [
+            np.array([p.m for p in parameters[c.name]]) if c.name in learnt else None
+            for c in session.comparisons
+        ]
         others = remainder(session.patterns, known)
         found = {
             c.name: [_rounded(float(share)) for share in shares]

@@ -1,9 +1,9 @@
 """Comparison features made from several others, for a table and by the same rules for one record.
 
-    name_sound           full_name_folded as it sounds: spellings that one region or another speaks alike are one
-    name_ends            surname and given name, without what stands between
-    address_now          street in its commune of today (in the old commune where that was divided)
-    personal_id_fitting  the personal number where it agrees with the record's own sex and year of birth
+name_sound           full_name_folded as it sounds: spellings that one region or another speaks alike are one
+name_ends            surname and given name, without what stands between
+address_now          street in its commune of today (in the old commune where that was divided)
+personal_id_fitting  the personal number where it agrees with the record's own sex and year of birth
 """
 
 from __future__ import annotations

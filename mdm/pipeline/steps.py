@@ -281,7 +281,7 @@ def _doubtful_pairs(context: Context, record: Any, cluster_of: Any, decided: Dec
         JOIN cluster_now AS a ON a.record_id = edge.record_l
         JOIN cluster_now AS b ON b.record_id = edge.record_r
         ANTI JOIN decided_pair AS d ON d.record_l = edge.record_l AND d.record_r = edge.record_r
-        WHERE a.cluster <> b.cluster AND weight >= {thresholds.review} AND (weight < {thresholds.link} OR conflict IS NOT NULL)
+        WHERE a.cluster <> b.cluster AND (weight >= {thresholds.review} AND weight < {thresholds.link} OR conflict IS NOT NULL)
         GROUP BY least(a.cluster, b.cluster), greatest(a.cluster, b.cluster)
         ORDER BY best DESC, 1, 2
         LIMIT {_PAIR_QUESTIONS_AT_MOST}

@@ -58,18 +58,22 @@ def family_records(families: int, *, seed: int) -> list[dict]:
         surname, phone = draw.choice(_SURNAMES), f"09{family:08d}"
         mother = f"{draw.choice(_SURNAMES)} Thị {draw.choice(_GIVENS)}"
         father = f"{surname} Văn {draw.choice(_GIVENS)}"
-        children = [f"{surname} {draw.choice(_MIDDLES)} {draw.choice(_GIVENS)}" for _ in range(draw.randint(0, 3))]
+        children = [
+            f"{surname} {draw.choice(_MIDDLES)} {draw.choice(_GIVENS)}" for _ in range(draw.randint(0, 3))
+        ]
         numbers = [f"0{draw.randrange(10**11):011d}" for _ in range(2 + len(children))]
         for name, number in zip((mother, father, *children), numbers, strict=True):
             born = f"{draw.randint(1950, 2015)}-{draw.randint(1, 12):02d}-{draw.randint(1, 28):02d}"
             sex = draw.choice(["male", "female"])
             for office in range(draw.randint(1, 3)):
-                given = draw.choice(numbers) if draw.random() < 0.03 else number
+                given = draw.choice(numbers) if draw.random() < 0.05 else number
                 records.append(
                     {
                         **(home if office == 0 else {**home, "household_ref": None}),
                         "full_name": _slip(name, draw),
-                        "birth_date": draw.choice([born, born, born, born, born[:4], f"{born[:4]}-01-01", "1990-05-0" + born[-1]]),
+                        "birth_date": draw.choice(
+                            [born, born, born, born, born[:4], f"{born[:4]}-01-01", "1990-05-0" + born[-1]]
+                        ),
                         "sex": sex if draw.random() > 0.05 else None,
                         "personal_id": _slip(given, draw) if draw.random() > 0.2 else None,
                         "cmnd": [number[:9]] if draw.random() < 0.3 else None,

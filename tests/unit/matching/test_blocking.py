@@ -51,7 +51,9 @@ def test_blocks_above_the_limit_are_skipped_and_reported():
 
 def test_a_large_block_is_divided_by_the_columns_that_refine_it():
     mother = {"mother_name": "Lê Thị Hoa", "birth_date": "1980"}
-    records = [{**mother, "full_name": name} for name in ("Lê Văn An", "Lê Văn Bình", "Lê Văn Chi") for _ in range(3)]
+    records = [
+        {**mother, "full_name": name} for name in ("Lê Văn An", "Lê Văn Bình", "Lê Văn Chi") for _ in range(3)
+    ]
     whole, every = paired(records, limited(9))
     assert len(every) == 36
     assert (whole["mother_year"].refined_blocks, whole["mother_year"].pairs) == (0, 36)
@@ -81,7 +83,10 @@ def test_pairs_that_no_rule_found_are_estimated_from_those_that_few_found():
     for a, b in connection.execute("FROM pair").fetchall():
         shared = sum(
             bool(set(blocking_keys(one, rows[a])) & set(blocking_keys(one, rows[b])))
-            for one in (MODEL.model_copy(update={"blocking": [rule.model_copy(update={"refine": []})]}) for rule in MODEL.blocking)
+            for one in (
+                MODEL.model_copy(update={"blocking": [rule.model_copy(update={"refine": []})]})
+                for rule in MODEL.blocking
+            )
         )
         rules[min(shared, 3)] += 1
     assert (found.linked, found.once, found.twice) == (sum(rules.values()), rules[1], rules[2])

@@ -26,13 +26,14 @@ def compared(families, pairs, *, seed):
     draw = random.Random(seed)
     near = [(n, n + draw.randint(1, 8)) for n in range(len(records) - 8) for _ in range(2)]
     far = [tuple(sorted(draw.sample(range(len(records)), 2))) for _ in range(pairs)]
-    chosen = sorted({*near, *far})[:pairs] if len(near) >= pairs else sorted({*near, *far[: pairs - len(near)]})
+    chosen = (
+        sorted({*near, *far})[:pairs] if len(near) >= pairs else sorted({*near, *far[: pairs - len(near)]})
+    )
     left, right = zip(*chosen, strict=True)
     connection.register("pair", pa.table({"join_key_l": left, "join_key_r": right}))
     score_pairs(connection, trained, records="person", pairs="pair", into="edge")
     by_splink = {
-        (a, b): (weight, conflict)
-        for a, b, weight, conflict in connection.execute("FROM edge").fetchall()
+        (a, b): (weight, conflict) for a, b, weight, conflict in connection.execute("FROM edge").fetchall()
     }
     features = feature_table(records).to_pylist()
     scorer = Scorer(trained)
