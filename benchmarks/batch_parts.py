@@ -91,26 +91,10 @@ def _plain_splink(connection: duckdb.DuckDBPyConnection, model: Model, clock: Cl
     """Returns the training sessions that Splink gave up."""
     linker = Linker(
         DuckDBAPI(connection).register(PERSON, dataset_display_name="plain"),
-        _settings(model),
+        declared_settings(model),
         log_level="WARNING",
     )
-    training = model.training
-    failed: list[str] = []
-
-    def train() -> None:
-        linker.training.estimate_probability_two_random_records_match(
-            [block_on(*columns) for columns in training.prior.rules], recall=training.prior.recall
-        )
-        linker.training.estimate_u_using_random_sampling(max_pairs=1e7, seed=training.seed)
-        for columns in training.expectation_maximisation:
-            try:
-                linker.training.estimate_parameters_using_expectation_maximisation(
-                    block_on(*columns), estimate_without_term_frequencies=True
-                )
-            except ValueError as error:  # Splink 5.0.0 stops where an m probability falls below 1e-300
-                failed.append(f"{columns}: {error}"[:200])
-
-    clock.time("train", train)
+    failed: list[str] = clock.time("train", lambda: train_splink(linker, model))
     predicted = clock.time(
         "predict",
         lambda: linker.inference.predict(threshold_match_weight=model.thresholds.keep, warning_mode="never"),
@@ -124,7 +108,25 @@ def _plain_splink(connection: duckdb.DuckDBPyConnection, model: Model, clock: Cl
     return failed
 
 
-def _settings(model: Model) -> dict[str, Any]:
+def train_splink(linker: Linker, model: Model) -> list[str]:
+    """Returns the training sessions that Splink gave up."""
+    training = model.training
+    linker.training.estimate_probability_two_random_records_match(
+        [block_on(*columns) for columns in training.prior.rules], recall=training.prior.recall
+    )
+    linker.training.estimate_u_using_random_sampling(max_pairs=1e7, seed=training.seed)
+    failed = []
+    for columns in training.expectation_maximisation:
+        try:
+            linker.training.estimate_parameters_using_expectation_maximisation(
+                block_on(*columns), estimate_without_term_frequencies=True
+            )
+        except ValueError as error:  # Splink 5.0.0 stops where an m probability falls below 1e-300
+            failed.append(f"{columns}: {error}"[:200])
+    return failed
+
+
+def declared_settings(model: Model) -> dict[str, Any]:
     comparisons = []
     for comparison in model.comparisons:
         missing = " OR ".join(f'"{column}_{side}" IS NULL' for column in comparison.missing for side in "lr")
@@ -140,7 +142,7 @@ def _settings(model: Model) -> dict[str, Any]:
                 declared["tf_adjustment_column"] = level.term_frequency
             levels.append(declared)
         comparisons.append({"output_column_name": comparison.name, "comparison_levels": levels})
-    lists = {"personal_ids", "cmnd", "phone"}
+    lists = {"personal_ids", "cmnd", "phone", "communes_now"}
     return {
         "link_type": "dedupe_only",
         "unique_id_column_name": "record_id",

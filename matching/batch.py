@@ -1,4 +1,9 @@
-"""Scoring of all pairs with Splink on DuckDB."""
+"""Scoring of all pairs with Splink on DuckDB; `matching.scorer` gives the same weights to one pair.
+
+Splink sets one person against strangers. A declared alternative (two of one family) is set beside the strangers in SQL over the
+weights that Splink found: with odds a of the alternative against strangers, and K/S how much likelier the alternative makes a pair's
+levels, the weight falls by log2(1 + a K/S).
+"""
 
 from __future__ import annotations
 
@@ -38,9 +43,12 @@ def score_pairs(
     progress: Callable[[float], None] | None = None,
     parts: bool = False,
 ) -> Scored:
-    """Table `into`: record_l < record_r, weight (bits), conflict (name or null), for pairs at or above the keep threshold.
+    """Table `into`: record_l < record_r, weight (bits), conflict (name or null), for pairs at or above the keep threshold and
+    all conflicts.
 
-    With `parts` for all pairs, and `bits_C` for each comparison C: its part of the weight, null where a value is missing. Pairs are scored in slices, so memory depends on the slice and not on their number.
+    With `parts` for all pairs, and for each comparison C `bits_C`, its part of the weight, and `leaning_C`, its bits towards the
+    declared alternative; `bits_C` is null where a value is missing. Pairs are scored in slices, so memory depends on the slice and
+    not on their number.
     """
     model = trained.declaration
     api = DuckDBAPI(connection)
@@ -52,7 +60,7 @@ def score_pairs(
     names = [comparison.name for comparison in model.comparisons] if parts else []
     connection.execute(
         f"CREATE OR REPLACE TABLE {into} (record_l BIGINT, record_r BIGINT, weight DOUBLE, conflict VARCHAR"
-        f"{''.join(f', bits_{name} DOUBLE' for name in names)})"
+        f"{''.join(f', bits_{name} DOUBLE, leaning_{name} DOUBLE' for name in names)})"
     )
     slices = max(1, math.ceil(total / _PAIRS_AT_ONCE))
     for number in range(slices):
@@ -64,15 +72,15 @@ def score_pairs(
             """
         )
         linker.table_management.register_blocked_pairs_for_predict(api.register(name))
-        scored = linker.inference.predict(
-            threshold_match_weight=None if parts else model.thresholds.keep, warning_mode="never"
-        )
+        scored = linker.inference.predict(warning_mode="never")
+        kept = "" if parts else f"WHERE weight >= {model.thresholds.keep} OR conflict IS NOT NULL"
         connection.execute(
             f"""
             INSERT INTO {into}
-            SELECT least(record_id_l, record_id_r), greatest(record_id_l, record_id_r), match_weight, {_conflict_sql(trained)}
-                {"".join(f", {_bits_sql(trained, name)}" for name in names)}
-            FROM {scored.physical_name}
+            SELECT least(record_id_l, record_id_r), greatest(record_id_l, record_id_r),
+                {_weight_sql(trained)} AS weight, {_conflict_sql(trained)} AS conflict
+                {"".join(f", {_bits_sql(trained, name)}, {_leaning_sql(trained, name)}" for name in names)}
+            FROM {scored.physical_name} {kept}
             """
         )
         scored.drop_table_from_database_and_remove_from_cache()
@@ -110,17 +118,40 @@ def _register_frequencies(
 
 def _bits_sql(trained: TrainedModel, name: str) -> str:
     """A missing value gives Splink's weight of exactly 0, and so does a comparison that taught nothing."""
+    return f"NULLIF(mw_{name}, 0){_frequency_sql(trained, name)}"
+
+
+def _leaning_sql(trained: TrainedModel, name: str) -> str:
+    """Bits towards the alternative, against strangers."""
+    if name not in trained.alternative:
+        return "0.0::DOUBLE"
+    levels = zip(trained.parameters[name], trained.leaning(name), strict=True)
+    # Splink hands out the weight of a level and not its number
+    bits = {level.weight: leaning for level, leaning in levels}
+    cases = " ".join(f"WHEN {weight!r}::DOUBLE THEN {leaning!r}::DOUBLE" for weight, leaning in bits.items())
+    return f"CASE mw_{name} {cases} ELSE 0 END{_frequency_sql(trained, name)}"
+
+
+def _frequency_sql(trained: TrainedModel, name: str) -> str:
     comparison = next(c for c in trained.declaration.comparisons if c.name == name)
     adjusted = any(level.term_frequency for level in comparison.levels)
-    return f"NULLIF(mw_{name}, 0){f' + mw_tf_adj_{name}' if adjusted else ''}"
+    return f" + mw_tf_adj_{name}" if adjusted else ""
+
+
+def _weight_sql(trained: TrainedModel) -> str:
+    if not trained.odds_of_alternative:
+        return "match_weight"
+    leaning = " + ".join(_leaning_sql(trained, name) for name in trained.alternative)
+    return f"match_weight - log2(1 + {trained.odds_of_alternative!r}::DOUBLE * pow(2, {leaning}))"
 
 
 def _conflict_sql(trained: TrainedModel) -> str:
-    cases = [
-        f"WHEN {' AND '.join(f'mw_{name} <= {conflict.at_most}' for name in conflict.disagree)} THEN '{conflict.name}'"
-        for conflict in trained.declaration.conflicts
-    ]
-    return f"CASE {' '.join(cases)} END" if cases else "NULL"
+    cases = []
+    for conflict in trained.declaration.conflicts:
+        agree = " OR ".join(f"mw_{name} >= {conflict.at_least}" for name in conflict.agree)
+        disagree = " AND ".join(f"mw_{name} <= {conflict.at_most}" for name in conflict.disagree)
+        cases.append(f"WHEN ({agree}) AND {disagree} THEN '{conflict.name}'")
+    return f"CASE {' '.join(cases)} END" if cases else "NULL::VARCHAR"
 
 
 def _frequency_table(trained: TrainedModel, column: str) -> pa.Table:
@@ -145,7 +176,7 @@ def splink_settings(trained: TrainedModel) -> dict[str, Any]:
         ],
         "blocking_rules_to_generate_predictions": [],
         "retain_matching_columns": False,
-        # keeps the weight of each comparison beside the sum: conflicts are read from it
+        # keeps the weight of each comparison beside the sum: conflicts and the alternative are read from them
         "retain_intermediate_calculation_columns": True,
     }
 
@@ -163,6 +194,10 @@ def _splink_comparison(comparison: Comparison, parameters: list[LevelParameters]
             "u_probability": learnt.u,
         }
         if level.term_frequency:
-            declared |= {"tf_adjustment_column": level.term_frequency, "tf_adjustment_weight": 1.0}
+            declared |= {
+                "tf_adjustment_column": level.term_frequency,
+                "tf_adjustment_weight": 1.0,
+                "disable_tf_exact_match_detection": True,  # the level's own u
+            }
         levels.append(declared)
     return {"output_column_name": comparison.name, "comparison_levels": levels}

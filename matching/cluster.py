@@ -118,14 +118,22 @@ def cluster(
         inside = doubtful[one]
         joined = agglomerate(
             start,
-            Between.of_pairs(one[inside], two[inside], evidence.of(inside), apart=code[inside], link=link),
+            Between.of_pairs(
+                one[inside],
+                two[inside],
+                evidence.of(inside),
+                apart=code[inside],
+                link=link,
+                odds=rules.odds_of_alternative,
+            ),
             component=pieces,
             merge=merge,
             margin=link,
             sure=apart.sure,
+            odds=rules.odds_of_alternative,
         )
         found = np.where(doubtful, joined.cluster, found)
-        refused += _refused(record, joined, apart)
+        refused += _refused(record, joined, apart, odds=rules.odds_of_alternative)
         refined += int(doubtful.sum())
     return Clusters(
         record=record,
@@ -154,8 +162,8 @@ def _needing_a_closer_look(component: Ids, edges: Edges, apart: Apart, rules: Ru
     return looked_at
 
 
-def _refused(record: Ids, joined: Joined, apart: Apart) -> list[Refused]:
-    left_apart, weight = joined.left_apart, joined.left_apart.weight
+def _refused(record: Ids, joined: Joined, apart: Apart, *, odds: float) -> list[Refused]:
+    left_apart, weight = joined.left_apart, joined.left_apart.weight(odds)
     names = apart.names
     found = []
     for row in np.flatnonzero(left_apart.best > NO_LINK).tolist():

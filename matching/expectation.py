@@ -45,7 +45,7 @@ def maximise(patterns: Patterns, u: Sequence[NDArray[np.float64]]) -> Learnt:
     """`u[c]` are the u probabilities of comparison c by level."""
     comparisons = range(len(u))
     seen = [patterns.levels[:, c] != MISSING for c in comparisons]
-    m = [_start(len(u[c])) for c in comparisons]
+    m = [first_guess(len(u[c])) for c in comparisons]
     share = 0.5
     for _ in range(_ROUNDS):
         weight = np.full(len(patterns.count), np.log(share) - np.log1p(-share))
@@ -63,7 +63,35 @@ def maximise(patterns: Patterns, u: Sequence[NDArray[np.float64]]) -> Learnt:
     return Learnt([m[c] if seen[c].any() else None for c in comparisons], share)
 
 
-def _start(levels: int) -> NDArray[np.float64]:
+def remainder(patterns: Patterns, m: Sequence[NDArray[np.float64] | None]) -> Learnt:
+    """What those pairs look like that are not matches, where m is known: their probabilities, and the share of matches.
+
+    `m[c]` None where nothing is known of comparison c; it takes no part.
+    """
+    known = [c for c, of_matches in enumerate(m) if of_matches is not None]
+    seen = {c: patterns.levels[:, c] != MISSING for c in known}
+    of_matches = np.zeros(len(patterns.count))
+    for c in known:
+        of_matches[seen[c]] += np.log(m[c])[patterns.levels[seen[c], c]]  # type: ignore[arg-type]
+    sizes = {c: len(m[c]) for c in known}  # type: ignore[arg-type]
+    others = {c: _seen_shares(patterns.levels[seen[c], c], patterns.count[seen[c]], sizes[c]) for c in known}
+    share = 0.5
+    for _ in range(_ROUNDS):
+        weight = of_matches + np.log(share) - np.log1p(-share)
+        for c in known:
+            weight[seen[c]] -= np.log(others[c])[patterns.levels[seen[c], c]]
+        rest = patterns.count / (1 + np.exp(np.clip(weight, -700, 700)))
+        share = float(np.clip(1 - rest.sum() / patterns.count.sum(), 1e-6, 1 - 1e-6))
+        renewed = {c: _seen_shares(patterns.levels[seen[c], c], rest[seen[c]], sizes[c]) for c in known}
+        change = max((float(np.abs(renewed[c] - others[c]).max()) for c in known), default=0.0)
+        others = renewed
+        if change < _CONVERGED:
+            break
+    return Learnt([others[c] if c in others and seen[c].any() else None for c in range(len(m))], share)
+
+
+def first_guess(levels: int) -> NDArray[np.float64]:
+    """M probabilities before anything is learnt: matches mostly agree."""
     rest = (1 - _FIRST_LEVEL) / max(1, levels - 1)
     return np.array([_FIRST_LEVEL, *[rest] * (levels - 1)])
 
@@ -76,3 +104,10 @@ def _shares(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     total = sums.sum()
     shares = sums / total if total > 0 else np.full(len(sums), 1 / len(sums))
     return (shares + SLIP) / (1 + SLIP * len(sums))
+
+
+def _seen_shares(levels: NDArray[np.int64], count: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    """Half a pair at every level: what was not seen is no rarer than so many pairs can tell."""
+    sums = _sums(levels, count, size) + 0.5
+    shares: NDArray[np.float64] = sums / sums.sum()
+    return shares

@@ -1,18 +1,56 @@
 """The small vocabulary of comparison levels, each declared once with two executors: SQL and Python.
 
-Strings compare in ASCII-only forms: DuckDB's distances work on bytes, jellyfish's on characters, and on ASCII they agree.
+`test` compiles a level to a function of two records; a record has every column of the model, None where it says nothing.
+Strings compare in ASCII-only forms: DuckDB's distances work on bytes, rapidfuzz's on characters, and on ASCII they agree.
 A level that cannot be decided because a value is missing does not hold.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
 
-import jellyfish
 from pydantic import BaseModel, ConfigDict, Field
+from rapidfuzz.distance import DamerauLevenshtein
+from rapidfuzz.distance import JaroWinkler as Jaro
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+Record = Mapping[str, Any]
+Test = Callable[[Record, Record], bool]
+
+
+def _equal(columns: list[str]) -> Test:
+    if len(columns) == 1:
+        column = columns[0]
+        return lambda left, right: (value := left[column]) is not None and value == right[column]
+
+    def holds(left: Record, right: Record) -> bool:
+        for column in columns:  # a loop takes a third of the time of all() here
+            value = left[column]
+            if value is None or value != right[column]:
+                return False
+        return True
+
+    return holds
+
+
+def _all(tests: list[Test]) -> Test:
+    def holds(left: Record, right: Record) -> bool:
+        for test in tests:  # noqa: SIM110
+            if not test(left, right):
+                return False
+        return True
+
+    return holds
+
+
+def _any(tests: list[Test]) -> Test:
+    def holds(left: Record, right: Record) -> bool:
+        for test in tests:  # noqa: SIM110
+            if test(left, right):
+                return True
+        return False
+
+    return holds
 
 
 class _Level(BaseModel):
@@ -37,8 +75,8 @@ class Equal(_Level):
     def sql(self) -> str:
         return " AND ".join(f'"{c}_l" = "{c}_r"' for c in self.equal)
 
-    def holds(self, left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
-        return all(left.get(c) is not None and left.get(c) == right.get(c) for c in self.equal)
+    def test(self) -> Test:
+        return _equal(self.equal)
 
 
 class JaroWinkler(_Level):
@@ -50,11 +88,17 @@ class JaroWinkler(_Level):
         return [self.jaro_winkler]
 
     def sql(self) -> str:
-        return f'jaro_winkler_similarity("{self.jaro_winkler}_l", "{self.jaro_winkler}_r") >= {self.at_least}'
+        values = f'"{self.jaro_winkler}_l", "{self.jaro_winkler}_r"'
+        return f"jaro_winkler_similarity({values}, {self.at_least}) >= {self.at_least}"
 
-    def holds(self, left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
-        a, b = left.get(self.jaro_winkler), right.get(self.jaro_winkler)
-        return a is not None and b is not None and jellyfish.jaro_winkler_similarity(a, b) >= self.at_least
+    def test(self) -> Test:
+        column, at_least, similarity = self.jaro_winkler, self.at_least, Jaro.similarity
+
+        def holds(left: Record, right: Record) -> bool:
+            a, b = left[column], right[column]
+            return a is not None and b is not None and similarity(a, b) >= at_least
+
+        return holds
 
 
 class Distance(_Level):
@@ -70,11 +114,14 @@ class Distance(_Level):
     def sql(self) -> str:
         return f'damerau_levenshtein("{self.distance}_l", "{self.distance}_r") <= {self.at_most}'
 
-    def holds(self, left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
-        a, b = left.get(self.distance), right.get(self.distance)
-        return (
-            a is not None and b is not None and jellyfish.damerau_levenshtein_distance(a, b) <= self.at_most
-        )
+    def test(self) -> Test:
+        column, at_most, distance = self.distance, self.at_most, DamerauLevenshtein.distance
+
+        def holds(left: Record, right: Record) -> bool:
+            a, b = left[column], right[column]
+            return a is not None and b is not None and distance(a, b) <= at_most
+
+        return holds
 
 
 class Within(_Level):
@@ -90,9 +137,14 @@ class Within(_Level):
     def sql(self) -> str:
         return f'abs("{self.within}_l" - "{self.within}_r") <= {self.at_most}'
 
-    def holds(self, left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
-        a, b = left.get(self.within), right.get(self.within)
-        return a is not None and b is not None and abs(a - b) <= self.at_most
+    def test(self) -> Test:
+        column, at_most = self.within, self.at_most
+
+        def holds(left: Record, right: Record) -> bool:
+            a, b = left[column], right[column]
+            return a is not None and b is not None and abs(a - b) <= at_most
+
+        return holds
 
 
 class Swapped(_Level):
@@ -114,13 +166,16 @@ class Swapped(_Level):
         ]
         return " AND ".join(parts)
 
-    def holds(self, left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
-        one, two = self.swapped
-        values = (left.get(one), left.get(two), right.get(one), right.get(two))
-        if any(v is None for v in values):
-            return False
-        crossed = values[0] == values[3] and values[1] == values[2]
-        return crossed and all(left.get(c) is not None and left.get(c) == right.get(c) for c in self.equal)
+    def test(self) -> Test:
+        (one, two), same = self.swapped, _equal(self.equal)
+
+        def holds(left: Record, right: Record) -> bool:
+            a, b = left[one], left[two]
+            return (
+                a is not None and b is not None and a == right[two] and b == right[one] and same(left, right)
+            )
+
+        return holds
 
 
 class Overlap(_Level):
@@ -135,9 +190,19 @@ class Overlap(_Level):
     def sql(self) -> str:
         return f'list_has_any("{self.overlap}_l", "{self.overlap}_r")'
 
-    def holds(self, left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
-        a, b = left.get(self.overlap), right.get(self.overlap)
-        return a is not None and b is not None and not set(a).isdisjoint(b)
+    def test(self) -> Test:
+        column = self.overlap
+
+        def holds(left: Record, right: Record) -> bool:
+            a, b = left[column], right[column]
+            if a is None or b is None:
+                return False
+            for value in a:  # noqa: SIM110
+                if value in b:
+                    return True
+            return False
+
+        return holds
 
 
 class EqualOrMissing(_Level):
@@ -154,10 +219,29 @@ class EqualOrMissing(_Level):
         same = " AND ".join(f'"{c}_l" = "{c}_r"' for c in self.equal)
         return f'{same} AND ("{self.missing}_l" IS NULL OR "{self.missing}_r" IS NULL)'
 
-    def holds(self, left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
-        if left.get(self.missing) is not None and right.get(self.missing) is not None:
-            return False
-        return all(left.get(c) is not None and left.get(c) == right.get(c) for c in self.equal)
+    def test(self) -> Test:
+        missing, same = self.missing, _equal(self.equal)
+        return lambda left, right: (left[missing] is None or right[missing] is None) and same(left, right)
+
+
+class Present(_Level):
+    """Both records have all these columns."""
+
+    present: list[str]
+
+    @property
+    def columns(self) -> list[str]:
+        return self.present
+
+    def sql(self) -> str:
+        return " AND ".join(f'"{c}_{side}" IS NOT NULL' for c in self.present for side in "lr")
+
+    def test(self) -> Test:
+        columns = self.present
+        if len(columns) == 1:
+            column = columns[0]
+            return lambda left, right: left[column] is not None and right[column] is not None
+        return lambda left, right: all(left[c] is not None and right[c] is not None for c in columns)
 
 
 class AllOf(_Level):
@@ -170,8 +254,8 @@ class AllOf(_Level):
     def sql(self) -> str:
         return " AND ".join(f"({level.sql()})" for level in self.all_of)
 
-    def holds(self, left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
-        return all(level.holds(left, right) for level in self.all_of)
+    def test(self) -> Test:
+        return _all([level.test() for level in self.all_of])
 
 
 class AnyOf(_Level):
@@ -184,8 +268,8 @@ class AnyOf(_Level):
     def sql(self) -> str:
         return " OR ".join(f"({level.sql()})" for level in self.any_of)
 
-    def holds(self, left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
-        return any(level.holds(left, right) for level in self.any_of)
+    def test(self) -> Test:
+        return _any([level.test() for level in self.any_of])
 
 
 class Otherwise(_Level):
@@ -200,12 +284,22 @@ class Otherwise(_Level):
     def sql(self) -> str:
         return "ELSE"
 
-    def holds(self, left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:  # noqa: ARG002
-        return True
+    def test(self) -> Test:
+        return lambda _left, _right: True
 
 
 Level = Annotated[
-    EqualOrMissing | Swapped | Equal | JaroWinkler | Distance | Within | Overlap | AllOf | AnyOf | Otherwise,
+    EqualOrMissing
+    | Swapped
+    | Equal
+    | JaroWinkler
+    | Distance
+    | Within
+    | Overlap
+    | Present
+    | AllOf
+    | AnyOf
+    | Otherwise,
     Field(union_mode="left_to_right"),
 ]
 AllOf.model_rebuild()

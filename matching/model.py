@@ -53,6 +53,8 @@ class BlockingRule(_Declared):
 
     name: str
     columns: list[str] = Field(min_length=1)
+    refine: list[str] = []
+    """More columns to agree on, for records of a block that is too large."""
 
 
 class Prior(_Declared):
@@ -85,12 +87,29 @@ class Thresholds(_Declared):
         return self
 
 
-class Conflict(_Declared):
-    """A pair against which all these comparisons speak is never linked, whatever numbers it shares."""
+class Alternative(_Declared):
+    """A second way of not being one person: two of one family agree on much on which strangers do not.
+
+    The weight of a pair sets one person against strangers and against this class together, so what a family shares
+    counts once and no more than it tells (`matching.alternative`).
+    """
 
     name: str
+    pairs: list[list[str]] = Field(min_length=1)
+    """Columns on which members of the class agree, as well as records of one person; the first list that gives enough pairs serves to learn."""
+    for_each_match: float = Field(gt=0)
+    """How many pairs of the class there are for each pair of records of one person."""
+
+
+class Conflict(_Declared):
+    """A pair for which one comparison of `agree` speaks and against which all of `disagree` do is never linked."""
+
+    name: str
+    agree: list[str] = Field(min_length=1)
     disagree: list[str] = Field(min_length=1)
-    at_most: float = Field(-2.0, lt=0)
+    at_least: float = Field(10.0, gt=0)
+    """Bits: a comparison speaks for the pair from this weight up."""
+    at_most: float = Field(-1.0, lt=0)
     """Bits: a comparison speaks against the pair from this weight down."""
     vi: str
     en: str
@@ -133,6 +152,7 @@ class Model(_Declared):
     """Blocks with more records than this are not compared within; what is skipped is reported."""
     training: Training
     thresholds: Thresholds
+    alternative: Alternative | None = None
     conflicts: list[Conflict] = []
     clustering: Clustering = Clustering()
 
@@ -140,7 +160,7 @@ class Model(_Declared):
     def _names_known(self) -> Model:
         known = {comparison.name for comparison in self.comparisons}
         for conflict in self.conflicts:
-            if unknown := set(conflict.disagree) - known:
+            if unknown := {*conflict.agree, *conflict.disagree} - known:
                 raise ValueError(
                     f"conflict `{conflict.name}` names comparisons that do not exist: {sorted(unknown)}"
                 )
@@ -156,10 +176,10 @@ class Model(_Declared):
     def feature_columns(self) -> list[str]:
         """Every column that scoring, blocking or clustering reads."""
         found = [c for comparison in self.comparisons for c in comparison.columns]
-        found += [c for rule in self.blocking for c in rule.columns]
-        found += [
-            c for rule in [*self.training.prior.rules, *self.training.expectation_maximisation] for c in rule
-        ]
+        found += [c for rule in self.blocking for c in [*rule.columns, *rule.refine]]
+        training, alternative = self.training, self.alternative
+        sessions = [*training.prior.rules, *training.expectation_maximisation]
+        found += [c for rule in [*sessions, *(alternative.pairs if alternative else [])] for c in rule]
         found += [c for rule in self.clustering.impossible for c in rule.differ]
         found += [self.clustering.verified] if self.clustering.verified else []
         return sorted(set(found))

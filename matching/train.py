@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from matching.artefact import LevelParameters, TrainedModel
-from matching.expectation import MISSING, Patterns, maximise
+from matching.expectation import MISSING, Patterns, first_guess, maximise, remainder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,7 @@ _PAIRS_AT_ONCE = 1_000_000
 # random pairs come from so many records: they have ten thousand times more pairs than are drawn
 _RECORDS_DRAWN = 200_000
 _LEAST_U = 1e-7
+_LARGEST_PRIOR = 0.5
 _LEAST_PAIRS = 100
 _LARGEST_BLOCK = 200
 _PASSES = 2
@@ -43,6 +44,8 @@ class _Session:
 
     comparisons: list[Comparison]
     patterns: Patterns
+    available: int
+    """Pairs from which they were drawn."""
 
 
 def train(connection: duckdb.DuckDBPyConnection, model: Model, *, records: str) -> TrainedModel:
@@ -50,32 +53,100 @@ def train(connection: duckdb.DuckDBPyConnection, model: Model, *, records: str) 
     count = connection.execute(f"SELECT COUNT(*) FROM {records}").fetchall()[0][0]
     if count < 2:
         raise TrainingError("Training needs at least two records.")
-    rules = model.training.prior.rules
-    found = max(_pairs_equal_on(connection, columns, records=records) for columns in rules)
-    prior = max(found, 1) / model.training.prior.recall / (count * (count - 1) / 2)
-    shares = _random_shares(connection, model, records=records)
     sessions = [
         session
         for columns in model.training.expectation_maximisation
         if (session := _session(connection, model, columns, records=records)) is not None
     ]
-    u, m = {name: np.maximum(share, _LEAST_U) for name, share in shares.items()}, {}
+    shares, least = _random_shares(connection, model, records=records)
+    found = _matches_found(connection, model, sessions, shares, records=records)
+    prior = min(_LARGEST_PRIOR, found / model.training.prior.recall / (count * (count - 1) / 2))
+    u, learnt = {name: np.maximum(share, least) for name, share in shares.items()}, {}
     for _ in range(_PASSES):  # the first m corrects u, which gives a better m
-        m = _learn(sessions, u)
-        u = {name: _without_matches(share, m.get(name), prior) for name, share in shares.items()}
+        learnt = _learn(sessions, u)
+        u = {
+            name: np.clip(_without_matches(share, learnt.get(name), prior), least, 1)
+            for name, share in shares.items()
+        }
         u = {c.name: _as_declared(c, u[c.name]) for c in model.comparisons}
+    m = {
+        c.name: first_guess(len(c.levels))
+        for c in model.comparisons
+        if c.name not in learnt and _has_values(connection, c, records=records)
+    } | learnt
+    parameters = {c.name: _parameters(c, m.get(c.name), u[c.name]) for c in model.comparisons}
     return TrainedModel(
         declaration=model,
         prior=_rounded(prior),
-        parameters={c.name: _parameters(c, m.get(c.name), u[c.name]) for c in model.comparisons},
+        parameters=parameters,
         term_frequencies={
             column: _frequencies(connection, column, records=records)
             for column in model.term_frequency_columns
         },
         frequency_floor=1 / count,
         records=count,
-        untrained=[c.name for c in model.comparisons if c.name not in m],
+        untrained=[c.name for c in model.comparisons if c.name not in learnt],
+        alternative=_alternative(connection, model, parameters, learnt, records=records),
     )
+
+
+def _matches_found(
+    connection: duckdb.DuckDBPyConnection,
+    model: Model,
+    sessions: list[_Session],
+    shares: dict[str, Probabilities],
+    *,
+    records: str,
+) -> float:
+    """Pairs that the prior's best rule finds; where the records lack what the rules ask for, those of the best session."""
+    rules = model.training.prior.rules
+    by_rule = max((_pairs_equal_on(connection, columns, records=records) for columns in rules), default=0)
+    if by_rule:
+        return float(by_rule)
+    u = {name: np.maximum(share, _LEAST_U) for name, share in shares.items()}
+    by_session = [
+        maximise(s.patterns, [u[c.name] for c in s.comparisons]).share * s.available for s in sessions
+    ]
+    return max([1.0, *by_session])
+
+
+def _has_values(connection: duckdb.DuckDBPyConnection, comparison: Comparison, *, records: str) -> bool:
+    present = " AND ".join(f'"{c}" IS NOT NULL' for c in comparison.missing)
+    query = f"SELECT COUNT(*) FROM (SELECT 1 FROM {records} WHERE {present} LIMIT 2)"
+    return bool(connection.execute(query).fetchall()[0][0] == 2)
+
+
+def _alternative(
+    connection: duckdb.DuckDBPyConnection,
+    model: Model,
+    parameters: dict[str, list[LevelParameters]],
+    learnt: dict[str, Probabilities],
+    *,
+    records: str,
+) -> dict[str, list[float]]:
+    """Shares of the alternative's pairs at each level of each comparison.
+
+    A comparison that reads the columns on which they were chosen cannot tell them from one person, so has the shares of matches.
+    """
+    if model.alternative is None:
+        return {}
+    for columns in model.alternative.pairs:
+        session = _session(connection, model, columns, records=records)
+        if session is None:
+            continue
+        known = [
+            np.array([p.m for p in parameters[c.name]]) if c.name in learnt else None
+            for c in session.comparisons
+        ]
+        others = remainder(session.patterns, known)
+        found = {
+            c.name: [_rounded(float(share)) for share in shares]
+            for c, shares in zip(session.comparisons, others.m, strict=True)
+            if shares is not None
+        }
+        used = [c.name for c in model.comparisons if c not in session.comparisons and c.name in learnt]
+        return found | {name: [p.m for p in parameters[name]] for name in used}
+    return {}
 
 
 def level_sql(comparison: Comparison) -> str:
@@ -96,8 +167,9 @@ def _pairs_equal_on(connection: duckdb.DuckDBPyConnection, columns: Sequence[str
 
 def _random_shares(
     connection: duckdb.DuckDBPyConnection, model: Model, *, records: str
-) -> dict[str, Probabilities]:
-    """For each comparison the share of random pairs at each level, among those in which nothing is missing.
+) -> tuple[dict[str, Probabilities], float]:
+    """For each comparison the share of random pairs at each level, among those in which nothing is missing; and the least
+    share of which so few records can tell: half a pair.
 
     Records and pairs are drawn by hashing their numbers, so the same records give the same shares. A comparison whose levels all have a declared u is
     not sampled: chance agreement of numbers is too rare to be seen.
@@ -135,11 +207,10 @@ def _random_shares(
             ).fetchall():
                 counts[c.name][level] += number
     connection.execute("DROP TABLE IF EXISTS judged; DROP TABLE drawn")
-    return {
-        name: _as_declared(c, counts[name] / max(1.0, counts[name].sum()))
-        for c in model.comparisons
-        if (name := c.name)
+    shares = {
+        c.name: _as_declared(c, counts[c.name] / max(1.0, counts[c.name].sum())) for c in model.comparisons
     }
+    return shares, max(_LEAST_U, 0.5 / min(pairs, total * (total - 1) / 2))
 
 
 def _session(
@@ -174,7 +245,7 @@ def _session(
     if not rows:
         return None
     table = np.array(rows, dtype=np.int64)
-    return _Session(free, Patterns(table[:, :-1], table[:, -1].astype(np.float64)))
+    return _Session(free, Patterns(table[:, :-1], table[:, -1].astype(np.float64)), available)
 
 
 def _sides(columns: Sequence[str]) -> str:
@@ -182,20 +253,25 @@ def _sides(columns: Sequence[str]) -> str:
 
 
 def _learn(sessions: list[_Session], u: dict[str, Probabilities]) -> dict[str, Probabilities]:
-    """M by comparison: the mean over the sessions that could learn it."""
-    learnt: dict[str, list[Probabilities]] = {}
+    """M by comparison: the mean over the sessions that could learn it, each counting by its share of matches.
+
+    Where few pairs are matches, what is amiss with the assumption of independence is taken for matches.
+    """
+    learnt: dict[str, list[tuple[float, Probabilities]]] = {}
     for session in sessions:
         result = maximise(session.patterns, [u[c.name] for c in session.comparisons])
         for comparison, m in zip(session.comparisons, result.m, strict=True):
             if m is not None:
-                learnt.setdefault(comparison.name, []).append(m)
-    return {name: np.mean(found, axis=0) for name, found in learnt.items()}
+                learnt.setdefault(comparison.name, []).append((result.share, m))
+    return {
+        name: np.average([m for _, m in found], axis=0, weights=[share for share, _ in found])
+        for name, found in learnt.items()
+    }
 
 
 def _without_matches(share: Probabilities, m: Probabilities | None, prior: float) -> Probabilities:
     """Random pairs hold a few matches: share = prior * m + (1 - prior) * u, solved for u."""
-    corrected: Probabilities = share if m is None else (share - prior * m) / (1 - prior)
-    return np.maximum(corrected, _LEAST_U)
+    return share if m is None else (share - prior * m) / (1 - prior)
 
 
 def _as_declared(comparison: Comparison, u: Probabilities) -> Probabilities:
@@ -209,7 +285,7 @@ def _as_declared(comparison: Comparison, u: Probabilities) -> Probabilities:
 
 
 def _parameters(comparison: Comparison, m: Probabilities | None, u: Probabilities) -> list[LevelParameters]:
-    """A comparison about which nothing was learnt gets m = u: it counts nothing."""
+    """Without m a comparison gets m = u: it counts nothing."""
     found = u if m is None else m
     return [
         LevelParameters(

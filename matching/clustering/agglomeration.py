@@ -1,8 +1,8 @@
 """Average linkage of whole clusters, comparison by comparison, for all components at once.
 
 The evidence between two clusters is, for each comparison, the mean over the pairs across in which it could be made; what could
-not be compared says nothing, neither way. The sum of the means is the clusters' weight, as if they were two records. In each round
-every two clusters that are each other's strongest are joined, until nothing is left that may be joined.
+not be compared says nothing, neither way. The sum of the means is the clusters' weight, as if they were two records, less what the
+model's alternative takes away (`matching.artefact`), told from the means as well. In each round every two clusters that are each other's strongest are joined, until nothing is left that may be joined.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ class Between:
     """Evidence between clusters `a` < `b`, a row for each two. Sums are thousandths of a bit.
 
     `best` is the strongest link across (NO_LINK if there is none) and `left`, `right` its records; `apart` the code of the
-    constraint between the two, or FREE; `rest` what the weight holds besides the comparisons (the prior).
+    constraint between the two, or FREE; `rest` what the weight holds besides the comparisons (the prior); `leaning` the sums of the
+    bits towards the alternative.
     """
 
     a: Ids
@@ -36,6 +37,7 @@ class Between:
     pairs: Ids
     rest: Ids
     sums: Ids
+    leaning: Ids
     counts: Ids
     best: Ids
     left: Ids
@@ -43,15 +45,21 @@ class Between:
     apart: Ids
 
     @classmethod
-    def of_pairs(cls, left: Ids, right: Ids, evidence: Evidence, *, apart: Ids, link: int) -> Between:
+    def of_pairs(
+        cls, left: Ids, right: Ids, evidence: Evidence, *, apart: Ids, link: int, odds: float = 0.0
+    ) -> Between:
+        """`odds` are those of the model's alternative against strangers."""
         parts = np.where(evidence.present, evidence.parts, 0)
+        leaning = np.where(evidence.present, evidence.leaning, 0)
+        taken = np.round(_taken_away(leaning.sum(axis=1), odds)).astype(np.int64)
         is_link = (evidence.weight >= link) & (evidence.conflict < 0)
         return cls(
             a=left,
             b=right,
             pairs=np.ones(len(left), dtype=np.int64),
-            rest=evidence.weight - parts.sum(axis=1),
+            rest=evidence.weight - parts.sum(axis=1) + taken,
             sums=parts,
+            leaning=leaning,
             counts=evidence.present.astype(np.int64),
             best=np.where(is_link, evidence.weight, NO_LINK),
             left=left,
@@ -87,6 +95,7 @@ class Between:
             pairs=np.add.reduceat(rows.pairs, start),
             rest=np.add.reduceat(rows.rest, start),
             sums=np.add.reduceat(rows.sums, start, axis=0),
+            leaning=np.add.reduceat(rows.leaning, start, axis=0),
             counts=np.add.reduceat(rows.counts, start, axis=0),
             best=rows.best[start],
             left=rows.left[start],
@@ -94,20 +103,24 @@ class Between:
             apart=np.minimum.reduceat(rows.apart, start),
         )
 
-    @property
-    def said(self) -> Weights:
-        """What the comparisons say by themselves, in thousandths of a bit."""
-        means = self.sums / np.maximum(self.counts, 1)
+    def weight(self, odds: float) -> Weights:
+        """In thousandths of a bit; `odds` as in `of_pairs`."""
+        said, leaning = self._mean(self.sums), self._mean(self.leaning)
+        return self.rest / self.pairs + said - _taken_away(leaning, odds)
+
+    def _mean(self, sums: Ids) -> Weights:
+        """Of each comparison over the pairs that have it, added up one after the other: in the same order for any number of rows."""
+        means = sums / np.maximum(self.counts, 1)
         total = np.zeros(len(self))
-        for column in range(
-            means.shape[1]
-        ):  # one after the other: the same order of additions for any number of rows
+        for column in range(means.shape[1]):
             total += means[:, column]
         return total
 
-    @property
-    def weight(self) -> Weights:
-        return self.rest / self.pairs + self.said
+
+def _taken_away(leaning: Ids | Weights, odds: float) -> Weights:
+    if not odds:
+        return np.zeros(len(leaning))
+    return 1000 * np.log2(1 + odds * np.exp2(leaning / 1000))
 
 
 @dataclass(frozen=True)
@@ -123,7 +136,14 @@ class Joined:
 
 
 def agglomerate(
-    cluster: Ids, between: Between, *, component: Ids, merge: int, margin: int, sure: Sequence[int]
+    cluster: Ids,
+    between: Between,
+    *,
+    component: Ids,
+    merge: int,
+    margin: int,
+    sure: Sequence[int],
+    odds: float = 0.0,
 ) -> Joined:
     """Joins clusters until nothing may be joined.
 
@@ -134,12 +154,13 @@ def agglomerate(
         merge: what two clusters as wholes must reach.
         margin: by how much a cluster must go better with one of two that are surely apart.
         sure: codes of the constraints for which somebody vouches.
+        odds: as in `Between.of_pairs`.
     """
     cluster = cluster.copy()
     between = between.regrouped(cluster)
     done: list[tuple[Between, Flags]] = []
     while len(between):
-        weight = between.weight
+        weight = between.weight(odds)
         may = (between.best > NO_LINK) & (between.apart == FREE) & (weight >= merge)
         ambiguous = _ambiguous(between, weight, may, margin, sure)
         chosen = _each_others_strongest(between, weight, may & ~ambiguous)

@@ -56,6 +56,8 @@ class Rules:
     largest: int
     """Components of more records are cut at their weakest links before a closer look."""
     conflicts: tuple[str, ...] = ()
+    odds_of_alternative: float = 0.0
+    """How many pairs of the model's alternative there are for each pair of strangers."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class Evidence:
     Args:
         weight: all in all, the prior included; one for each pair.
         parts: one column for each comparison; no columns where only the whole is known.
+        leaning: bits towards the model's alternative, shaped as `parts`.
         present: whether the comparison could be made.
         conflict: as in Edges.
     """
@@ -93,10 +96,23 @@ class Evidence:
     weight: Ids
     conflict: Ids
     parts: Ids
+    leaning: Ids
     present: Flags
 
     def of(self, chosen: Flags) -> Evidence:
-        return Evidence(self.weight[chosen], self.conflict[chosen], self.parts[chosen], self.present[chosen])
+        return Evidence(
+            self.weight[chosen],
+            self.conflict[chosen],
+            self.parts[chosen],
+            self.leaning[chosen],
+            self.present[chosen],
+        )
+
+    @classmethod
+    def of_wholes(cls, weight: Ids, conflict: Ids) -> Evidence:
+        """Where it is not known what each comparison says."""
+        none = np.empty((len(weight), 0), np.int64)
+        return cls(weight, conflict, none, none, none.astype(np.bool_))
 
     @classmethod
     def of_edges(cls, left: Ids, right: Ids, edges: Edges, *, unscored: float) -> Evidence:
@@ -113,6 +129,4 @@ class Evidence:
             found = known[order][place] == wanted
             weight[found] = millibits(edges.weight[order][place[found]])
             conflict[found] = edges.conflict[order][place[found]]
-        return cls(
-            weight, conflict, np.empty((len(wanted), 0), np.int64), np.empty((len(wanted), 0), np.bool_)
-        )
+        return cls.of_wholes(weight, conflict)

@@ -3,7 +3,7 @@
 What an attribute X gives, by its type:
 
     name          X_key X_toneless X_folded; full_name also surname middle given name_sorted name_initials
-    date          X_iso (full dates only) X_year X_month X_day X_precision (day, january_first, month, year)
+    date          X_iso (full dates only) X_full (those but 1 January) X_year X_month X_day X_precision (day, january_first, month, year)
     unit          X; address_unit and address_province instead commune communes_now province, all three together
     text          X_folded (as does name_part); address_street gives street_folded
     integer       X as a number
@@ -12,7 +12,8 @@ What an attribute X gives, by its type:
 An attribute of many values gives lists. A person also gets pid_sex and pid_birth_year (what the personal number says)
 and personal_ids (current number, former ones, and those found in other fields). Numbers are moved to the field they belong
 to: a 12-digit tax code, social-insurance or health-card number is a personal number and fills an empty one; a health card fills an
-empty social_insurance_no. A missing value is null in every feature, a list is never empty.
+empty social_insurance_no. Features of several attributes are in `matching.standardise.joint`. A missing value is null in every
+feature, a list is never empty.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from matching.standardise.identifiers import personal_id_facts, social_insurance_no_of
+from matching.standardise.joint import NEEDS, joint_columns, joint_features
 from matching.standardise.letters import fold
 from matching.standardise.name_forms import name_forms
 from matching.standardise.units import Units, default_units
@@ -67,22 +69,31 @@ def _name(attribute: str) -> FeatureSet:
 
 
 def _date(attribute: str) -> FeatureSet:
-    parts = (("iso", STRING), ("year", INTEGER), ("month", INTEGER), ("day", INTEGER), ("precision", STRING))
+    parts = (
+        ("iso", STRING),
+        ("year", INTEGER),
+        ("month", INTEGER),
+        ("day", INTEGER),
+        ("precision", STRING),
+        ("full", STRING),
+    )
     return FeatureSet(tuple((f"{attribute}_{part}", kind) for part, kind in parts), date_parts)
 
 
-def date_parts(value: str) -> tuple[str | None, int, int | None, int | None, str]:
-    """ISO day or None, year, month, day and precision of a canonical date.
+def date_parts(value: str) -> tuple[str | None, int, int | None, int | None, str, str | None]:
+    """ISO day or None, year, month, day, precision, and ISO day of precision "day", of a canonical date.
 
     The first of January often stands for an unknown day, so it is a precision of its own.
     """
     year = int(value[:4])
     if len(value) == 4:
-        return None, year, None, None, "year"
+        return None, year, None, None, "year", None
     month = int(value[5:7])
     if len(value) == 7:
-        return None, year, month, None, "month"
-    return value, year, month, int(value[8:]), "january_first" if value.endswith("-01-01") else "day"
+        return None, year, month, None, "month", None
+    if value.endswith("-01-01"):
+        return value, year, month, 1, "january_first", None
+    return value, year, month, int(value[8:]), "day", value
 
 
 def _text(attribute: str) -> FeatureSet:
@@ -123,6 +134,8 @@ def feature_schema(kind: str, *, declaration: Declarations) -> pa.Schema:
             fields.extend((name, pa.list_(type_) if declared.many else type_) for name, type_ in columns)
     fields.extend(_PLACE_COLUMNS if any(place in declaration for place in _PLACES) else ())
     fields.extend(_PERSON_COLUMNS if _has_personal_id(kind, declaration) else ())
+    there = {name for name, _ in fields}
+    fields.extend((name, STRING) for name, needed in NEEDS.items() if there.issuperset(needed))
     return pa.schema(fields)
 
 
@@ -159,6 +172,7 @@ def features(
         found.update(
             _place(units or default_units(), values.get("address_unit"), values.get("address_province"))
         )
+    found.update(joint_features(found, [name for name in NEEDS if name in found]))
     return found
 
 
@@ -207,8 +221,10 @@ def feature_columns(
     `wanted` names the feature columns to make; without it all are made.
     """
     schema = feature_schema(kind, declaration=declaration)
-    if wanted is not None:
-        schema = pa.schema([field for field in schema if field.name in wanted])
+    result = schema if wanted is None else pa.schema([field for field in schema if field.name in wanted])
+    joint = [name for name in NEEDS if name in result.names]
+    made = {*result.names, *(column for name in joint for column in NEEDS[name])}
+    schema = pa.schema([field for field in schema if field.name in made])
     columns = {
         name: _whole(attributes.column(name), many=declared.many)
         for name, declared in declaration.items()
@@ -227,10 +243,9 @@ def feature_columns(
             )
     if any(name in schema.names for name, _ in _PLACE_COLUMNS):
         found.update(_place_columns(units or default_units(), columns, attributes.num_rows))
-    return pa.table(
-        [found[f.name] if f.name in found else pa.nulls(attributes.num_rows, f.type) for f in schema],
-        schema=schema,
-    )
+    found |= {f.name: pa.nulls(attributes.num_rows, f.type) for f in schema if f.name not in found}
+    found |= joint_columns(found, joint)
+    return pa.table([found[name] for name in result.names], schema=result)
 
 
 def _whole(column: pa.ChunkedArray, *, many: bool) -> pa.Array:

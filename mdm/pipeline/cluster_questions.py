@@ -1,7 +1,8 @@
 """Questions that the clustering leaves to stewards, ordered by what a decision is worth.
 
-worth = records on both sides x closeness to even odds (1 at 0 bits, a half at the link threshold) x the weight of the most
-important registry concerned, as the model declares it.
+worth = what is lost, on average, if nobody asks (in missed links) x records on both sides x the weight of the most important registry
+concerned, as the model declares it. What is apart and is one person is one missed link. What is together and is two counts as many missed
+links as the link threshold takes chances: that threshold says how much worse a wrong link is.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from matching.artefact import probability
 from matching.cluster import AMBIGUOUS, CONTRADICTED, TOO_LARGE, WEAK
 from matching.clustering.bridges import weak_bridges
 from matching.clustering.constraints import DECISION
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 _AT_MOST = 100_000
 _RECORDS_TOLD = 50
+_EVEN = 0.5
 _ABOUT_EVIDENCE = {AMBIGUOUS, CONTRADICTED, WEAK, TOO_LARGE}
 
 
@@ -89,7 +92,7 @@ def _refused(context: Context, refused: Sequence[Refused]) -> list[Question]:
                 "weight": round(r.weight, 3),
                 "evidence": round(r.evidence, 3),
                 "sides": [left.records[:_RECORDS_TOLD], right.records[:_RECORDS_TOLD]],
-                "worth": _worth(context, r.evidence, left.size + right.size, max(left.stake, right.stake)),
+                "worth": _worth(_missed(r), left.size + right.size, max(left.stake, right.stake)),
             },
         )
         for r, (left, right) in zip(refused, sides, strict=True)
@@ -126,8 +129,18 @@ def _sides(context: Context, pairs: Sequence[tuple[int, int]]) -> list[tuple[_Si
     return [(side[left], side[right]) for left, right in pairs]
 
 
-def _worth(context: Context, evidence: float, records: int, stake: float) -> float:
-    return round(float(records * 2 ** (-abs(evidence) / context.model.thresholds.link) * stake), 3)
+def _missed(refused: Refused) -> float:
+    """The chance that a refused link is right. Where a constraint stands against the evidence, one of two facts is wrong."""
+    chance = probability(refused.evidence)
+    return chance if refused.reason in _ABOUT_EVIDENCE else min(_EVEN, chance)
+
+
+def _wrong(context: Context, weight: float) -> float:
+    return (1 - probability(weight)) * 2**context.model.thresholds.link
+
+
+def _worth(loss: float, records: int, stake: float) -> float:
+    return round(float(loss * records * stake), 6)
 
 
 def _doubtful(context: Context, refused: Sequence[Refused], decided: Decided) -> list[Question]:
@@ -153,8 +166,8 @@ def _doubtful(context: Context, refused: Sequence[Refused], decided: Decided) ->
             FROM edge
             JOIN cluster_now AS a ON a.record_id = edge.record_l
             JOIN cluster_now AS b ON b.record_id = edge.record_r
-            WHERE a.cluster <> b.cluster AND (a.here OR b.here) AND weight >= {thresholds.review}
-                AND (weight < {thresholds.link} OR conflict IS NOT NULL)
+            WHERE a.cluster <> b.cluster AND (a.here OR b.here)
+                AND (weight >= {thresholds.review} AND weight < {thresholds.link} OR conflict IS NOT NULL)
             GROUP BY ALL
         )
         SELECT record_l, record_r, conflict, weight, x.size + y.size, greatest(x.stake, y.stake)
@@ -170,7 +183,7 @@ def _doubtful(context: Context, refused: Sequence[Refused], decided: Decided) ->
             detail={
                 "records": [left, right],
                 "weight": round(weight, 3),
-                "worth": _worth(context, weight, size, stake),
+                "worth": _worth(_EVEN if conflict else probability(weight), size, stake),
             },
         )
         for left, right, conflict, weight, size, stake in rows
@@ -195,7 +208,7 @@ def _bridges(context: Context, clusters: Clusters, edges: Edges, decided: Decide
                 "records": [bridge.left, bridge.right],
                 "weight": round(bridge.weight, 3),
                 "sides": [list(side[:_RECORDS_TOLD]) for side in bridge.sides],
-                "worth": _worth(context, bridge.weight, whole.size, whole.stake),
+                "worth": _worth(_wrong(context, bridge.weight), whole.size, whole.stake),
             },
         )
         for bridge, (whole, _) in zip(found, sides, strict=True)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from matching.artefact import TrainedModel
     from matching.clustering.constraints import Constraint
     from matching.model import Model
     from mdm.pipeline.steps import Context
@@ -27,14 +28,15 @@ if TYPE_CHECKING:
 _MISSING = -1
 
 
-def rules_of(model: Model) -> Rules:
-    declared = model.clustering
+def rules_of(trained: TrainedModel) -> Rules:
+    model, declared = trained.declaration, trained.declaration.clustering
     return Rules(
         link=model.thresholds.link,
         merge=declared.merge,
         unscored=declared.unscored,
         largest=declared.largest,
         conflicts=tuple(conflict.name for conflict in model.conflicts),
+        odds_of_alternative=trained.odds_of_alternative,
     )
 
 
@@ -103,7 +105,7 @@ def scorer(context: Context) -> Callable[[Ids, Ids], Evidence]:
     def score(left: Ids, right: Ids) -> Evidence:
         if len(left) == 0:
             none = np.empty(0, np.int64)
-            return Evidence(none, none, np.empty((0, 0), np.int64), np.empty((0, 0), np.bool_))
+            return Evidence.of_wholes(none, none)
         pairs = pa.table({"place": np.arange(len(left)), "join_key_l": left, "join_key_r": right})
         context.workspace.put("pair_inside", pairs)
         connection.execute(  # term frequencies are looked up for the values of these records alone
@@ -122,7 +124,7 @@ def scorer(context: Context) -> Callable[[Ids, Ids], Evidence]:
         )
         rows = connection.execute(
             f"""
-            SELECT weight, {_conflict_code(context.model)} AS conflict, {", ".join(f"bits_{name}" for name in names)}
+            SELECT weight, {_conflict_code(context.model)} AS conflict, {", ".join(f"bits_{name}, leaning_{name}" for name in names)}
             FROM pair_inside JOIN scored_inside ON record_l = join_key_l AND record_r = join_key_r ORDER BY place
             """
         ).fetchnumpy()
@@ -132,6 +134,7 @@ def scorer(context: Context) -> Callable[[Ids, Ids], Evidence]:
             weight=millibits(rows["weight"]),
             conflict=rows["conflict"],
             parts=np.stack([millibits(part.filled(0.0)) for part in parts], axis=1),
+            leaning=np.stack([millibits(rows[f"leaning_{name}"]) for name in names], axis=1),
             present=np.stack([~np.ma.getmaskarray(part) for part in parts], axis=1),
         )
 

@@ -182,7 +182,7 @@ def cluster_step(context: Context, store: Bulk) -> StepResult:
     clusters = cluster(
         record,
         edges,
-        rules=rules_of(context.model),
+        rules=rules_of(context.trained_model()),
         constraints=read_constraints(context, record),
         decided=decided,
         score=scorer(context),

@@ -43,6 +43,58 @@ def people_records(people: int, *, seed: int) -> tuple[list[dict], list[int]]:
     return records, truth
 
 
+def family_records(families: int, *, seed: int) -> list[dict]:
+    """Records of parents and children who share surname, address and phone, listed by several offices, with errors: marks
+    lost, days unknown or wrong, digits mistyped, a relative's number given, values missing.
+    """
+    draw = random.Random(seed)
+    records = []
+    for family in range(families):
+        home = {
+            "address_unit": f"L{draw.choice([103, 166, 1324, 7561]):05d}",
+            "address_street": f"số {draw.randint(1, 300)} đường {draw.choice(_GIVENS)}",
+            "household_ref": f"HO{family}",
+        }
+        surname, phone = draw.choice(_SURNAMES), f"09{family:08d}"
+        mother = f"{draw.choice(_SURNAMES)} Thị {draw.choice(_GIVENS)}"
+        father = f"{surname} Văn {draw.choice(_GIVENS)}"
+        children = [
+            f"{surname} {draw.choice(_MIDDLES)} {draw.choice(_GIVENS)}" for _ in range(draw.randint(0, 3))
+        ]
+        numbers = [f"0{draw.randrange(10**11):011d}" for _ in range(2 + len(children))]
+        for name, number in zip((mother, father, *children), numbers, strict=True):
+            born = f"{draw.randint(1950, 2015)}-{draw.randint(1, 12):02d}-{draw.randint(1, 28):02d}"
+            sex = draw.choice(["male", "female"])
+            for office in range(draw.randint(1, 3)):
+                given = draw.choice(numbers) if draw.random() < 0.05 else number
+                records.append(
+                    {
+                        **(home if office == 0 else {**home, "household_ref": None}),
+                        "full_name": _slip(name, draw),
+                        "birth_date": draw.choice(
+                            [born, born, born, born, born[:4], f"{born[:4]}-01-01", "1990-05-0" + born[-1]]
+                        ),
+                        "sex": sex if draw.random() > 0.05 else None,
+                        "personal_id": _slip(given, draw) if draw.random() > 0.2 else None,
+                        "cmnd": [number[:9]] if draw.random() < 0.3 else None,
+                        "phone": [phone] if draw.random() < 0.5 else None,
+                        "mother_name": mother if name in children and draw.random() < 0.5 else None,
+                        "father_name": father if name in children and draw.random() < 0.5 else None,
+                    }
+                )
+    return records
+
+
+def _slip(text: str, draw: random.Random) -> str:
+    kind = draw.random()
+    place = draw.randrange(len(text) - 1)
+    if kind < 0.05:
+        return text[:place] + text[place + 1] + text[place] + text[place + 2 :]
+    if kind < 0.1:
+        return text.translate(str.maketrans("ễầêạăđĐ", "eaeaadD"))
+    return text
+
+
 def feature_table(records: list[dict]) -> pa.Table:
     attributes = load_attributes(CONFIGS / "attributes.yaml").of("person")
     features = feature_columns("person", pa.Table.from_pylist(records), declaration=attributes)

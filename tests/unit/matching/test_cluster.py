@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matching.cluster import cluster
-from matching.clustering.constraints import Exclusion, Impossible, Verified
+from matching.clustering.agglomeration import Between
+from matching.clustering.constraints import FREE, Exclusion, Impossible, Verified
 from matching.clustering.inputs import NO_CONFLICT, Decided, Edges, Evidence, Rules, millibits
 
 RULES = Rules(link=14, merge=4, unscored=-1, largest=300, conflicts=("shared_number",))
@@ -97,7 +98,10 @@ def compared(table, *, prior=-10.0):
         parts = np.array([[0.0 if bits is None else bits for bits in row] for row in rows]).reshape(-1, 2)
         present = np.array([[bits is not None for bits in row] for row in rows]).reshape(-1, 2)
         weight = prior + parts.sum(axis=1)
-        return Evidence(millibits(weight), np.full(len(rows), NO_CONFLICT), millibits(parts), present)
+        conflict = np.full(len(rows), NO_CONFLICT)
+        return Evidence(
+            millibits(weight), conflict, millibits(parts), np.zeros_like(millibits(parts)), present
+        )
 
     return score
 
@@ -110,6 +114,26 @@ def test_what_cannot_be_compared_says_nothing():
     table |= {(1, 4): [-26.0, None], (2, 4): [-26.0, None]}
     clusters = made(links, size=4, score=compared(table))
     assert (together(clusters), reasons(clusters)) == ([[1, 2, 3]], [(3, 4, "contradicted")])
+
+
+def test_what_the_alternative_takes_away_is_told_of_wholes():
+    """Two records of each of two brothers: no pair shares enough to look like a family, their means do."""
+    bits, leaning = np.array([[30.0, 0.0], [0.0, 10.0]] * 2), np.array([[8.0, 0.0], [0.0, 9.0]] * 2)
+
+    def between(odds):
+        evidence = Evidence(
+            weight=millibits(bits.sum(axis=1) - 10 - np.log2(1 + odds * 2 ** leaning.sum(axis=1))),
+            conflict=np.full(4, NO_CONFLICT),
+            parts=millibits(bits),
+            leaning=millibits(leaning),
+            present=bits > 0,
+        )
+        one, two = np.array([0, 0, 1, 1]), np.array([2, 3, 2, 3])
+        rows = Between.of_pairs(one, two, evidence, apart=np.full(4, FREE), link=10_000, odds=odds)
+        return rows.regrouped(np.array([0, 0, 2, 2])).weight(odds).tolist()
+
+    assert between(0.0) == [30_000.0]  # -10 + 30 + 10
+    assert between(0.5) == pytest.approx([30_000 - 1000 * np.log2(1 + 0.5 * 2**17)], abs=3)
 
 
 def test_two_records_of_one_label_are_kept_apart_and_the_question_names_the_constraint():

@@ -15,14 +15,14 @@ def edited(tmp_path, change):
 
 def test_the_hash_depends_on_content_and_not_on_layout(tmp_path):
     same = load_model(edited(tmp_path, lambda text: "# a remark\n" + text))
-    other = load_model(edited(tmp_path, lambda text: text.replace("link: 14", "link: 15")))
+    other = load_model(edited(tmp_path, lambda text: text.replace("link: 10", "link: 11")))
     assert same.hash == MODEL.hash != other.hash
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda text: text.replace("link: 14", "link: 1"), "keep <= review <= link"),
+        (lambda text: text.replace("link: 10", "link: 1"), "keep <= review <= link"),
         (lambda text: text.replace("largest_block", "largest_blok"), "largest_blok"),
         (lambda text: text.replace("disagree: [full_name,", "disagree: [fullname,"), "fullname"),
         (lambda text: text.replace("      - {otherwise: true}", "", 1), "otherwise"),

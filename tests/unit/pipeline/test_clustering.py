@@ -106,22 +106,36 @@ def asked(context, *, cannot=()):
 def test_two_clusters_get_one_question_and_the_most_valuable_comes_first(context):
     found = asked(context)
     assert [(q.subject, q.reason) for q in found] == [
+        ("pair:3,4", "match.possible"),
+        ("pair:5,6", "match.possible"),
         ("pair:1,3", "cluster.weak_evidence"),
         ("pair:1,5", "constraint.verified_number"),
-        ("pair:5,6", "match.possible"),
-        ("pair:3,4", "match.possible"),
         ("pair:3,6", "conflict.shared_number"),
     ]
-    first = found[0].detail
-    assert (first["records"], first["sides"], first["weight"], first["evidence"]) == (
+    third = found[2].detail
+    assert (third["records"], third["sides"], third["weight"], third["evidence"]) == (
         [1, 3],
         [[1, 2], [3]],
         20.0,
         2.0,
     )
-    assert first["worth"] == round(3 * 2 ** (-2 / 14) * 3, 3)
-    assert found[-1].detail["worth"] == round(2 * 2 ** (-30 / 14), 3)
+    # the chance that asking changes something x records on both sides x the weightiest registry
+    chances = [512 / 513 * 3 * 3, 64 / 65 * 3 * 3, 4 / 5 * 3 * 3, 0.5 * 4 * 3, 0.5 * 2 * 1]
+    assert [question.detail["worth"] for question in found] == pytest.approx(chances, abs=1e-5)
     assert counts(found)["match.possible"] == 2
+
+
+def test_a_weak_bridge_is_worth_what_a_wrong_link_costs(context):
+    """One pair of a bit less than a link needs holds four records together: its odds of being wrong, as many missed links."""
+    connection, link = context.workspace.connection, context.model.thresholds.link
+    connection.execute("DELETE FROM edge WHERE record_l = 1 AND record_r IN (3, 5)")
+    connection.execute("UPDATE edge SET weight = ? WHERE record_l = 3 AND record_r = 4", [link + 1])
+    connection.execute("INSERT INTO edge VALUES (3, 2, 25.0, NULL)")
+    clusters = Clusters(np.arange(1, 7), np.array([1, 1, 1, 1, 1, 6]), refused=[], examined=0, refined=0)
+    found = questions(context, clusters, scored_edges(context), Decided.none())
+    bridge = next(q for q in found if q.reason == "cluster.weak_bridge")
+    assert bridge.detail["records"] == [3, 4]
+    assert bridge.detail["worth"] == pytest.approx(2**link / (1 + 2 ** (link + 1)) * 5 * 3, abs=1e-5)
 
 
 def test_what_a_person_kept_apart_is_not_asked_again(context):

@@ -167,7 +167,8 @@ def test_missing_attributes_give_null_features_of_the_same_schema() -> None:
     assert row["full_name_folded"] == "nguyen van an"
     assert row["personal_ids"] is None
     assert {name for name, value in row.items() if value is not None} == {
-        "full_name_key", "full_name_toneless", "full_name_folded", "surname", "middle", "given", "name_sorted", "name_initials"
+        "full_name_key", "full_name_toneless", "full_name_folded", "surname", "middle", "given", "name_sorted", "name_initials",
+        "name_sound", "name_ends",
     }  # fmt: skip
 
 
