@@ -140,6 +140,45 @@ class Overlap(_Level):
         return a is not None and b is not None and not set(a).isdisjoint(b)
 
 
+class Shared(_Level):
+    """Two lists have this many elements in common, and these are so much of both lists together or of the shorter one.
+
+    Shares are whole percents, so that no rounding parts the executors.
+    """
+
+    shared: str
+    at_least: int = Field(1, ge=1)
+    percent_of_both: int = Field(0, ge=0, le=100)
+    """Of the elements that either list has (Jaccard)."""
+    percent_of_shorter: int = Field(0, ge=0, le=100)
+
+    @property
+    def columns(self) -> list[str]:
+        return [self.shared]
+
+    def sql(self) -> str:
+        one, two = (f'len(list_distinct("{self.shared}_{side}"))' for side in "lr")
+        common = f'len(list_intersect("{self.shared}_l", "{self.shared}_r"))'
+        parts = [f"{common} >= {self.at_least}"]
+        if self.percent_of_both:
+            parts.append(f"100 * {common} >= {self.percent_of_both} * ({one} + {two} - {common})")
+        if self.percent_of_shorter:
+            parts.append(f"100 * {common} >= {self.percent_of_shorter} * least({one}, {two})")
+        return " AND ".join(parts)
+
+    def holds(self, left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
+        a, b = left.get(self.shared), right.get(self.shared)
+        if a is None or b is None:
+            return False
+        one, two = set(a), set(b)
+        common = len(one & two)
+        return (
+            common >= self.at_least
+            and 100 * common >= self.percent_of_both * len(one | two)
+            and 100 * common >= self.percent_of_shorter * min(len(one), len(two))
+        )
+
+
 class EqualOrMissing(_Level):
     """Columns equal, while `missing` is absent on at least one side (a date of which one office knows the year only)."""
 
@@ -205,7 +244,17 @@ class Otherwise(_Level):
 
 
 Level = Annotated[
-    EqualOrMissing | Swapped | Equal | JaroWinkler | Distance | Within | Overlap | AllOf | AnyOf | Otherwise,
+    EqualOrMissing
+    | Swapped
+    | Equal
+    | JaroWinkler
+    | Distance
+    | Within
+    | Overlap
+    | Shared
+    | AllOf
+    | AnyOf
+    | Otherwise,
     Field(union_mode="left_to_right"),
 ]
 AllOf.model_rebuild()

@@ -14,12 +14,17 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pyarrow as pa
 
-from golden_record.policy import load_policy
 from matching.model import load_model
 from mdm.identity.clock import Source
 from mdm.identity.events import EventKind, Stamp, canonical_json
 from mdm.pipeline.delta import Delta
 from mdm.pipeline.golden_step import golden_step
+from mdm.pipeline.household_step import (
+    household_golden_step,
+    household_reconcile_step,
+    household_step,
+    rearrange_households,
+)
 from mdm.pipeline.number_step import number_step
 from mdm.pipeline.openlineage import recorded
 from mdm.pipeline.progress import Progress, Silent, share_of
@@ -29,6 +34,7 @@ from mdm.pipeline.workspace import discard, workspace
 from mdm.registries.attributes import load_attributes
 from mdm.registries.declaration import load_registries
 from mdm.store.engine import bulk
+from mdm.store.golden import load_rules
 from mdm.store.keys import number_plan
 from mdm.store.log import append_event
 from mdm.store.models import current_model
@@ -37,13 +43,16 @@ from mdm.store.proofs import checkpoint
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from golden_record.policy import Policy
     from matching.model import Model
     from mdm.registries.declaration import RegistryDeclaration
     from mdm.settings import Settings
     from mdm.store.engine import Bulk
+    from mdm.store.golden import GoldenRules
 
-_BEFORE: dict[str, Callable[[Context], None]] = {"reconcile": rearrange}
+_BEFORE: dict[str, Callable[[Context], None]] = {
+    "reconcile": rearrange,
+    "household_reconcile": rearrange_households,
+}
 """What a step does in transactions of its own before its own begins."""
 STEPS: dict[str, Callable[[Context, Bulk], StepResult]] = {
     "train": train_step,
@@ -52,6 +61,9 @@ STEPS: dict[str, Callable[[Context, Bulk], StepResult]] = {
     "reconcile": reconcile_step,
     "golden": golden_step,
     "number": number_step,
+    "household": household_step,
+    "household_reconcile": household_reconcile_step,
+    "household_golden": household_golden_step,
 }
 _STEP_ROWS = pa.schema(
     [("step", pa.string()), ("seconds", pa.float64()), ("rows", pa.int64()), ("detail", pa.string())]
@@ -99,9 +111,13 @@ class RunReport:
 
     @property
     def changed_anything(self) -> bool:
-        reconciled, golden, number = self.detail("reconcile"), self.detail("golden"), self.detail("number")
-        counts = [reconciled.get(name, 0) for name in ("formed", "linked", "merged", "moved")]
-        return any([*counts, golden.get("changed", 0), *(v for v in number.values())])
+        counts = [
+            self.detail(f"{kind}reconcile").get(name, 0)
+            for kind in ("", "household_")
+            for name in ("formed", "linked", "merged", "moved")
+        ]
+        goldens = [self.detail(step).get("changed", 0) for step in ("golden", "household_golden")]
+        return any([*counts, *goldens, *(v for v in self.detail("number").values())])
 
 
 def run(
@@ -124,11 +140,13 @@ def run(
         source: time and new IDs, for tests.
     """
     source, progress = source or Source(), progress or Silent()
-    model, policy = load_model(settings.person_model_file), load_policy(settings.person_policy_file)
     attributes = load_attributes(settings.attributes_file)
     registries = load_registries(settings.registries_folder, attributes=attributes)
+    model = load_model(settings.person_model_file)
+    household_model = load_model(settings.household_model_file) if attributes.household else None
+    rules = load_rules(settings, registries, attributes)
     with bulk(settings, writes=True) as store:
-        declared = _declared(model, policy, registries)
+        declared = _declared([model, household_model], rules, registries)
         fingerprint = _fingerprint(store, declared)
         last = store.scalar(
             "SELECT run_id FROM run WHERE finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT 1"
@@ -152,7 +170,8 @@ def run(
             workspace=work,
             run_id=run_id,
             model=model,
-            policy=policy,
+            household_model=household_model,
+            rules=rules,
             registries=registries,
             attributes=attributes,
             numbers=numbers,
@@ -223,7 +242,9 @@ def _delta(store: Bulk, last: str | None, declared: str, model: Model) -> Delta 
     trained = current_model(store, model.name)
     if trained is None or trained.declaration != model:
         return None
-    kept = store.scalar(f"SELECT COUNT(*) FROM edge WHERE model <> '{trained.hash}'")
+    kept = store.scalar(
+        f"SELECT COUNT(*) FROM edge WHERE model IN (SELECT hash FROM model WHERE name = '{model.name}' AND hash <> '{trained.hash}')"
+    )
     finished = store.scalar(
         f"SELECT MAX(seq) FROM event WHERE kind = '{EventKind.RUN_FINISHED}' AND run = '{last}'"
     )
@@ -275,13 +296,19 @@ def _finished_steps(store: Bulk, run_id: str) -> list[FinishedStep]:
     return [known[name] for name in STEPS if name in known]
 
 
-def _declared(model: Model, policy: Policy, registries: Mapping[str, RegistryDeclaration]) -> str:
+def _declared(
+    models: list[Model | None],
+    rules: Mapping[str, GoldenRules],
+    registries: Mapping[str, RegistryDeclaration],
+) -> str:
     """Hash of everything declared that a run depends on."""
     standing = {
         code: [declared.trust, declared.anchor, declared.duplicate_free]
         for code, declared in registries.items()
     }
-    return _sha256(canonical_json([model.hash, policy.hash, standing]))
+    return _sha256(
+        canonical_json([[m.hash for m in models if m], [r.policy.hash for r in rules.values()], standing])
+    )
 
 
 def _fingerprint(store: Bulk, declared: str) -> str:

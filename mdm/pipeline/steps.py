@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,14 +19,12 @@ from mdm.identity.reconcile import Question
 from mdm.pipeline.delta import CHANGED, Delta, concerned, find_changed
 from mdm.store.edges import write_edges
 from mdm.store.engine import bulk
-from mdm.store.golden import GoldenRules
 from mdm.store.models import current_model, keep_model
 from mdm.store.reviews import raise_reviews
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from golden_record.policy import Policy
     from matching.artefact import TrainedModel
     from matching.model import Model
     from mdm.identity.clock import Source
@@ -38,6 +35,7 @@ if TYPE_CHECKING:
     from mdm.registries.declaration import RegistryDeclaration
     from mdm.settings import Settings
     from mdm.store.engine import Bulk
+    from mdm.store.golden import GoldenRules
 
 PERSON = "person"
 _PAIR_QUESTIONS_AT_MOST = 100_000
@@ -63,7 +61,10 @@ class Context:
     workspace: Workspace
     run_id: str
     model: Model
-    policy: Policy
+    household_model: Model | None
+    """None where no attributes of households are declared."""
+    rules: Mapping[str, GoldenRules]
+    """By kind of entity."""
     registries: Mapping[str, RegistryDeclaration]
     attributes: Attributes
     numbers: NumberPlan
@@ -80,10 +81,6 @@ class Context:
     def anchors(self) -> list[str]:
         """Registries whose people are anchored in the population."""
         return sorted(code for code, declared in self.registries.items() if declared.anchor)
-
-    @cached_property
-    def golden_rules(self) -> GoldenRules:
-        return GoldenRules.declared(self.policy, self.registries, self.attributes)
 
     def stamp(self, reason: str) -> Stamp:
         return Stamp(at=self.source.now(), actor=self.actor, reason=reason, run=self.run_id)
@@ -180,7 +177,7 @@ def cluster_step(context: Context, store: Bulk) -> StepResult:
     edges = Edges(left=rows["record_l"], right=rows["record_r"], weight=rows["weight"])
     people = connection.execute(f"SELECT record_id, registry FROM {records} ORDER BY record_id").fetchnumpy()
     record, registry = people["record_id"], people["registry"]
-    decided = _decided(store)
+    decided = decided_pairs(store)
     if context.delta is not None:
         kept = _concerned(context, store, record, edges, decided)
         record, registry = record[kept], registry[kept]
@@ -234,7 +231,7 @@ def _concerned(context: Context, store: Bulk, record: Any, edges: Edges, decided
     return concerned(record, links=links, entity=entity, changed=changed, left=left)
 
 
-def _decided(store: Bulk) -> Decided:
+def decided_pairs(store: Bulk) -> Decided:
     """People's decisions as they stand."""
     schema = pa.schema([("record_l", pa.int64()), ("record_r", pa.int64())])
     pairs = {}

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from golden_record.policy import load_policy
 from mdm.errors import ApprovalNeededError, IdentityError
 from mdm.identity.changes import Plan, plan
 from mdm.identity.clock import Source
@@ -24,7 +23,7 @@ from mdm.registries.declaration import load_registries
 from mdm.store import desk
 from mdm.store.engine import make_engine
 from mdm.store.facts import load_for, standing_golden
-from mdm.store.golden import GoldenRules, golden_of, last_as_of, renew_golden
+from mdm.store.golden import golden_of, last_as_of, load_rules, renew_golden
 from mdm.store.unit_of_work import UnitOfWork, unit_of_work
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ class Identity:
         self.sealed = frozenset(
             code for code, declared in registries.items() if declared.sensitivity == "sealed"
         )
-        self.rules = GoldenRules.declared(load_policy(settings.person_policy_file), registries, attributes)
+        self.rules = load_rules(settings, registries, attributes)
 
     def close(self) -> None:
         self.engine.dispose()
