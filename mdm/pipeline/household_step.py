@@ -49,6 +49,12 @@ def household_step(context: Context, store: Bulk) -> StepResult:
     connection = context.workspace.connection
     make_keys(connection, model, records=HOUSEHOLD, into="household_key")
     reports = make_pairs(connection, model, keys="household_key", into="household_pair")
+    connection.execute(
+        f"""
+        DELETE FROM household_pair USING {HOUSEHOLD} AS l, {HOUSEHOLD} AS r
+        WHERE l.record_id = join_key_l AND r.record_id = join_key_r AND NOT list_has_any(l.members, r.members)
+        """
+    )
     trained, fresh = _trained(context, store, model)
     scored = score_pairs(connection, trained, records=HOUSEHOLD, pairs="household_pair", into=EDGES)
     connection.execute("DROP TABLE household_key; DROP TABLE household_pair")
