@@ -22,6 +22,9 @@ LEVELS = [
     {"swapped": ["n", "k"], "equal": ["a"]},
     {"equal": ["a"], "missing": "b"},
     {"overlap": "many"},
+    {"shared": "many"},
+    {"shared": "many", "at_least": 2, "percent_of_both": 67},
+    {"shared": "many", "percent_of_shorter": 100},
     {"all_of": [{"equal": ["a"]}, {"within": "n", "at_most": 2}]},
     {"any_of": [{"equal": ["a"]}, {"overlap": "many"}]},
 ]
@@ -42,7 +45,7 @@ side = st.fixed_dictionaries(
         "b": text,
         "n": small,
         "k": small,
-        "many": st.none() | st.lists(st.sampled_from("xyz"), min_size=1, max_size=2),
+        "many": st.none() | st.lists(st.sampled_from("wxyz"), min_size=1, max_size=4),
     }
 )
 
@@ -66,6 +69,17 @@ def test_sql_and_python_agree(declared, pairs):
     ]
     connection.close()
     assert in_sql == [level.holds(left, right) for left, right in pairs]
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "both", "shorter"),
+    [("abcd", "abcd", True, True), ("abcd", "abc", True, True), ("abcde", "ab", False, True), ("abc", "abx", True, False), ("abx", "acy", False, False)],
+)  # fmt: skip
+def test_how_much_two_lists_share(left, right, both, shorter):
+    sides = {"many": list(left)}, {"many": list(right)}
+    declared = {"shared": "many", "at_least": 2}
+    assert ADAPTER.validate_python({**declared, "percent_of_both": 50}).holds(*sides) is both
+    assert ADAPTER.validate_python({**declared, "percent_of_shorter": 100}).holds(*sides) is shorter
 
 
 def test_a_level_tells_which_columns_it_reads():
