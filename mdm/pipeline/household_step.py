@@ -49,10 +49,13 @@ def household_step(context: Context, store: Bulk) -> StepResult:
     connection = context.workspace.connection
     make_keys(connection, model, records=HOUSEHOLD, into="household_key")
     reports = make_pairs(connection, model, keys="household_key", into="household_pair")
+    # two lists of people with nobody in common are two households, whatever their heads are called
     connection.execute(
         f"""
-        DELETE FROM household_pair USING {HOUSEHOLD} AS l, {HOUSEHOLD} AS r
-        WHERE l.record_id = join_key_l AND r.record_id = join_key_r AND NOT list_has_any(l.members, r.members)
+        CREATE OR REPLACE TABLE household_pair AS
+        SELECT join_key_l, join_key_r FROM household_pair AS p
+        JOIN {HOUSEHOLD} AS l ON l.record_id = p.join_key_l JOIN {HOUSEHOLD} AS r ON r.record_id = p.join_key_r
+        WHERE l.members IS NULL OR r.members IS NULL OR list_has_any(l.members, r.members)
         """
     )
     trained, fresh = _trained(context, store, model)
