@@ -114,5 +114,10 @@ class Settings(BaseSettings):
         return self.configs / "golden_record" / "household.yaml"
 
     @property
+    def links_households(self) -> bool:
+        """An installation without a model of households has no entities of them."""
+        return self.household_model_file.exists()
+
+    @property
     def person_policy_file(self) -> Path:
         return self.configs / "golden_record" / "person.yaml"

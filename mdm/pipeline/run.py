@@ -143,7 +143,7 @@ def run(
     attributes = load_attributes(settings.attributes_file)
     registries = load_registries(settings.registries_folder, attributes=attributes)
     model = load_model(settings.person_model_file)
-    household_model = load_model(settings.household_model_file) if attributes.household else None
+    household_model = load_model(settings.household_model_file) if settings.links_households else None
     rules = load_rules(settings, registries, attributes)
     with bulk(settings, writes=True) as store:
         declared = _declared([model, household_model], rules, registries)

@@ -62,7 +62,7 @@ class Context:
     run_id: str
     model: Model
     household_model: Model | None
-    """None where no attributes of households are declared."""
+    """None where households are not linked."""
     rules: Mapping[str, GoldenRules]
     """By kind of entity."""
     registries: Mapping[str, RegistryDeclaration]

@@ -76,8 +76,11 @@ class GoldenRules:
 def load_rules(
     settings: Settings, registries: Mapping[str, RegistryDeclaration], attributes: Attributes
 ) -> dict[str, GoldenRules]:
-    """By kind; an installation without attributes of households has none for them."""
-    files = [settings.person_policy_file, *([settings.household_policy_file] if attributes.household else [])]
+    """By kind; none of households where they are not linked."""
+    files = [
+        settings.person_policy_file,
+        *([settings.household_policy_file] if settings.links_households else []),
+    ]
     policies = [load_policy(file) for file in files]
     return {policy.kind: GoldenRules.declared(policy, registries, attributes) for policy in policies}
 
