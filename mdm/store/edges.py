@@ -107,7 +107,7 @@ def _replace(bulk: Bulk, connection: duckdb.DuckDBPyConnection, seq: int, *, rem
         bulk.append("edge_past", gone)
         bulk.stage("edge_gone", gone.select(["record_l", "record_r"]))
         bulk.execute(
-            "DELETE FROM edge WHERE EXISTS (SELECT 1 FROM edge_gone AS g WHERE g.record_l = edge.record_l AND g.record_r = edge.record_r)"
+            "DELETE FROM edge WHERE (record_l, record_r) IN (SELECT record_l, record_r FROM edge_gone)"
         )
     bulk.append(
         "edge",
