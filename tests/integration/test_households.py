@@ -170,7 +170,9 @@ def test_what_a_steward_says_of_households_holds(finished, engine, tmp_path):
     identity = Identity(settings)
     try:
         parted = sorted(row["record"] for row in joined)
-        identity.carry_out(Split(entity=entity_id(settings, joined[0]["entity"]), records=(parted[1],)), **said)
+        identity.carry_out(
+            Split(entity=entity_id(settings, joined[0]["entity"]), records=(parted[1],)), **said
+        )
         merged = identity.carry_out(Merge(left=one, right=two, survivor=one), **said)
         assert set(goldens(settings)) & {one, two} == {one}
         run(settings)
