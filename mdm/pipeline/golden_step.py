@@ -34,7 +34,7 @@ def golden_step(context: Context, store: Bulk) -> StepResult:
     told = last_event(store, EventKind.GOLDEN_COMPUTED)
     affected = None
     if context.delta is not None and told is not None and told["as_of"] == as_of.isoformat():
-        find_affected(context.workspace, store, context.delta)
+        find_affected(context.workspace, store, context.delta, housemates=context.by_housemates)
         affected = AFFECTED
     concerned = "" if affected is None else f" SEMI JOIN {affected} USING (entity)"
     connection.execute(

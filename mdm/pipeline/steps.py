@@ -17,6 +17,7 @@ from mdm.identity.decisions import DecisionKind
 from mdm.identity.events import Stamp
 from mdm.identity.reconcile import Question
 from mdm.pipeline.delta import CHANGED, Delta, concerned, find_changed
+from mdm.pipeline.housemates import HOUSEMATES, TOLD_BY, add_housemates
 from mdm.store.edges import write_edges
 from mdm.store.engine import bulk
 from mdm.store.models import current_model, keep_model
@@ -82,6 +83,11 @@ class Context:
         """Registries whose people are anchored in the population."""
         return sorted(code for code, declared in self.registries.items() if declared.anchor)
 
+    @property
+    def by_housemates(self) -> bool:
+        """Whether the model compares who stands beside a person."""
+        return HOUSEMATES in self.model.feature_columns
+
     def stamp(self, reason: str) -> Stamp:
         return Stamp(at=self.source.now(), actor=self.actor, reason=reason, run=self.run_id)
 
@@ -97,8 +103,12 @@ class Context:
     def person_table(self) -> str:
         """Makes the comparison features of people once per process."""
         if not self.workspace.has_table(PERSON):
-            self.record_table()
-            self.workspace.make_features(PERSON, self.model.feature_columns, self.attributes)
+            records, wanted = self.record_table(), set(self.model.feature_columns)
+            if self.by_housemates:
+                wanted = wanted - {HOUSEMATES} | set(TOLD_BY)
+            self.workspace.make_features(PERSON, sorted(wanted), self.attributes)
+            if self.by_housemates:
+                add_housemates(self.workspace, features=PERSON, records=records)
         return PERSON
 
     def trained_model(self) -> TrainedModel:
@@ -138,7 +148,7 @@ def score_step(context: Context, store: Bulk) -> StepResult:
     make_keys(connection, context.model, records=records, into="blocking_key")
     changed = None
     if context.delta is not None:
-        find_changed(context.workspace, store, context.delta)
+        find_changed(context.workspace, store, context.delta, housemates=context.by_housemates)
         changed = CHANGED
     reports = make_pairs(connection, context.model, keys="blocking_key", into="pair", of=changed)
     connection.execute("DROP TABLE blocking_key")
@@ -215,7 +225,7 @@ def _concerned(context: Context, store: Bulk, record: Any, edges: Edges, decided
     """Which records the delta concerns; members of the present entities are table `present`."""
     assert context.delta is not None
     connection = context.workspace.connection
-    find_changed(context.workspace, store, context.delta)
+    find_changed(context.workspace, store, context.delta, housemates=context.by_housemates)
     context.workspace.load_memberships()
     connection.register("active_record", pa.table({"record": record}))
     entity = connection.execute(
