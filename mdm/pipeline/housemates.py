@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from mdm.store.engine import Bulk
 
 HOUSEMATES = "housemates"
-"""The feature: a list of whole numbers, one for each way in which a housemate can be told; null where there are none."""
-TOLD_BY = ("personal_ids", "name_sorted", "birth_date_iso")
-"""The features by which housemates are told."""
+"""The feature: a list of whole numbers, one for each way in which a housemate can be told, of a person of this given name and
+year of birth; null where there are none."""
+TOLD_BY = ("personal_ids", "name_sorted", "birth_date_iso", "given", "birth_date_year")
+"""The features from which it is made."""
 _LARGEST = 40
 """Members of a list from which it is no family's: a dormitory, a home."""
 _NAMED = pa.schema([("registry", pa.string()), ("household_ref", pa.string())])
@@ -29,19 +30,19 @@ def add_housemates(work: Workspace, *, features: str, records: str) -> None:
         f"""
         CREATE OR REPLACE TEMP TABLE housemate AS
         WITH listed AS (
-            SELECT r.record, r.registry, r.household_ref, f.personal_ids, f.name_sorted, f.birth_date_iso
+            SELECT r.record, r.registry, r.household_ref, {", ".join(f"f.{name}" for name in TOLD_BY)}
             FROM {records} AS r JOIN {features} AS f ON f.record_id = r.record
             WHERE r.household_ref IS NOT NULL
             QUALIFY COUNT(*) OVER (PARTITION BY r.registry, r.household_ref) BETWEEN 2 AND {_LARGEST}
         ),
         told AS (
-            SELECT record, registry, household_ref, md5_number_lower(UNNEST(personal_ids)) AS token FROM listed
-            UNION ALL SELECT record, registry, household_ref, md5_number_lower(concat_ws(chr(31), name_sorted, birth_date_iso)) FROM listed
+            SELECT record, registry, household_ref, UNNEST(personal_ids) AS token FROM listed
+            UNION ALL SELECT record, registry, household_ref, concat_ws(chr(31), name_sorted, birth_date_iso) FROM listed
             WHERE name_sorted IS NOT NULL AND birth_date_iso IS NOT NULL
         )
-        SELECT l.record, list(DISTINCT t.token ORDER BY t.token) AS {HOUSEMATES}
+        SELECT l.record, list_sort(list(DISTINCT md5_number_lower(concat_ws(chr(31), given, birth_date_year, t.token)))) AS {HOUSEMATES}
         FROM listed AS l JOIN told AS t USING (registry, household_ref)
-        WHERE NOT EXISTS (FROM told AS own WHERE own.record = l.record AND own.token = t.token)
+        WHERE given IS NOT NULL AND birth_date_year IS NOT NULL AND NOT EXISTS (FROM told AS own WHERE own.record = l.record AND own.token = t.token)
         GROUP BY l.record;
         CREATE OR REPLACE TABLE {features} AS
         SELECT f.*, h.{HOUSEMATES} FROM {features} AS f LEFT JOIN housemate AS h ON h.record = f.record_id;
