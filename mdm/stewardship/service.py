@@ -23,7 +23,7 @@ from mdm.registries.declaration import load_registries
 from mdm.store import desk
 from mdm.store.engine import make_engine
 from mdm.store.facts import load_for, standing_golden
-from mdm.store.golden import golden_of, last_as_of, load_rules, renew_golden
+from mdm.store.golden import goldens_of, last_as_of, load_rules, renew_golden
 from mdm.store.unit_of_work import UnitOfWork, unit_of_work
 
 if TYPE_CHECKING:
@@ -203,10 +203,8 @@ class Identity:
             state.apply(0, *event)
         as_of = last_as_of(work)
         golden = {
-            entity: None
-            if (found := golden_of(work, entity, self.rules, as_of=as_of)) is None
-            else dict(found.values)
-            for entity in planned.entities
+            entity: None if found is None else dict(found.values)
+            for entity, found in goldens_of(work, planned.entities, self.rules, as_of=as_of).items()
         }
         registries = desk.registries_of(work, {r for e in planned.entities for r in state.members[e]})
         return Preview(

@@ -85,8 +85,10 @@ def load_rules(
     return {policy.kind: GoldenRules.declared(policy, registries, attributes) for policy in policies}
 
 
-def contributions_of(work: UnitOfWork, entity: str, rules: GoldenRules) -> list[Contribution]:
-    """The current versions of the entity's active records."""
+def contributions_of(
+    work: UnitOfWork, entity: str, rules: GoldenRules, made: Mapping[int, dict[str, Any]]
+) -> list[Contribution]:
+    """The current versions of the entity's active records, each with what is `made` for it."""
     rows = work.connection.execute(
         select(
             record.c.record_id,
@@ -104,9 +106,6 @@ def contributions_of(work: UnitOfWork, entity: str, rules: GoldenRules) -> list[
         .where(record.c.record_id.in_(work.state.members.get(entity, ())), record.c.status == "active")
         .order_by(record.c.record_id)
     ).all()
-    made = (
-        rosters_of(work, [row.record_id for row in rows]) if rows and rules.policy.kind == HOUSEHOLD else {}
-    )
     return [
         Contribution(
             record=record_id,
@@ -127,15 +126,24 @@ def last_as_of(work: UnitOfWork) -> date:
     return date.fromisoformat(told["as_of"]) if told else date(date.today().year, 12, 31)  # noqa: DTZ011
 
 
-def golden_of(
-    work: UnitOfWork, entity: str, rules: Mapping[str, GoldenRules], *, as_of: date
-) -> Golden | None:
+def goldens_of(
+    work: UnitOfWork, entities: Collection[str], rules: Mapping[str, GoldenRules], *, as_of: date
+) -> dict[str, Golden | None]:
     """None for an entity that has no active record."""
-    its = rules[work.state.entities[entity].kind]
-    contributions = contributions_of(work, entity, its)
-    if not contributions:
-        return None
-    return survive(its.policy, contributions=contributions, setting=Setting(as_of=as_of, trust=its.trust))
+    kind = {entity: work.state.entities[entity].kind for entity in entities}
+    listed = {
+        r for entity in entities if kind[entity] == HOUSEHOLD for r in work.state.members.get(entity, ())
+    }
+    made = rosters_of(work, listed) if listed else {}
+    found: dict[str, Golden | None] = {}
+    for entity in entities:
+        its = rules[kind[entity]]
+        contributions = contributions_of(work, entity, its, made)
+        setting = Setting(as_of=as_of, trust=its.trust)
+        found[entity] = (
+            survive(its.policy, contributions=contributions, setting=setting) if contributions else None
+        )
+    return found
 
 
 def renew_golden(
@@ -145,8 +153,7 @@ def renew_golden(
     as_of = last_as_of(work)
     for kind, its in rules.items():
         of_kind = [entity for entity in entities if work.state.entities[entity].kind == kind]
-        now = {entity: golden_of(work, entity, rules, as_of=as_of) for entity in of_kind}
-        _keep_golden(work, now, its, as_of=as_of, stamp=stamp)
+        _keep_golden(work, goldens_of(work, of_kind, rules, as_of=as_of), its, as_of=as_of, stamp=stamp)
         _keep_aliases(work, of_kind, its, stamp=stamp)
 
 
@@ -201,7 +208,7 @@ def _keep_golden(
 def _keep_aliases(work: UnitOfWork, entities: Collection[str], rules: GoldenRules, *, stamp: Stamp) -> None:
     now: set[tuple[int, str, str]] = set()
     for entity in entities:
-        for contribution in contributions_of(work, entity, rules):
+        for contribution in contributions_of(work, entity, rules, {}) if rules.aliases else ():
             for attribute, scheme in rules.aliases.items():
                 said = contribution.attributes.get(attribute) or []
                 values = [said] if isinstance(said, str) else said

@@ -15,13 +15,14 @@ from mdm.duck import open_duckdb
 from mdm.store.tables import entity, golden, membership, record, record_version
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     import duckdb
 
     from mdm.store.unit_of_work import UnitOfWork
 
 HOUSEHOLD = "household"
+_AT_ONCE = 10_000
 LISTS = pa.schema(
     [("record", pa.int64())]
     + [(name, pa.string()) for name in ("registry", "local_id", "head_name", "head_personal_id")]
@@ -75,9 +76,8 @@ def rosters_of(work: UnitOfWork, records: Collection[int]) -> dict[int, dict[str
     """
     lists = [
         {**orjson.loads(attributes), "record": record_id, "registry": registry, "local_id": local_id}
-        for record_id, registry, local_id, attributes in work.connection.execute(
-            _LISTS, {"records": list(records)}
-        )
+        for some in _some(records)
+        for record_id, registry, local_id, attributes in work.connection.execute(_LISTS, {"records": some})
     ]
     if not lists:
         return {}
@@ -110,8 +110,14 @@ def _table(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
 
 
 def _dead(work: UnitOfWork, keys: set[int]) -> set[int]:
-    found = work.connection.execute(_GOLDEN, {"keys": sorted(keys)})
-    return {key for key, values in found if "death_date" in orjson.loads(values)}
+    rows = (row for some in _some(keys) for row in work.connection.execute(_GOLDEN, {"keys": some}))
+    return {key for key, values in rows if "death_date" in orjson.loads(values)}
+
+
+def _some(numbers: Collection[int]) -> Iterator[list[int]]:
+    """So many as a statement may name."""
+    ordered = sorted(numbers)
+    return (ordered[start : start + _AT_ONCE] for start in range(0, len(ordered), _AT_ONCE))
 
 
 _VERSION = and_(
