@@ -10,7 +10,7 @@ import pyarrow as pa
 from matching.evaluate import ClusterCounts, PairCounts, cluster_counts, pair_counts
 from mdm.duck import open_duckdb
 from mdm.errors import InputError
-from mdm.simulation.truth import RECORDS, TRUTH_FOLDER
+from mdm.simulation.truth import HOUSEHOLDS, RECORDS, TRUTH_FOLDER
 from mdm.store.engine import bulk
 
 if TYPE_CHECKING:
@@ -28,7 +28,14 @@ _LISTS = pa.schema(
         ("attributes", pa.string()),
     ]
 )
-_LISTED = pa.schema([("registry", pa.string()), ("local_id", pa.string()), ("attributes", pa.string())])
+_LISTED = pa.schema(
+    [
+        ("registry", pa.string()),
+        ("local_id", pa.string()),
+        ("version", pa.int64()),
+        ("attributes", pa.string()),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ def evaluate_households(settings: Settings, truth: Path) -> HouseholdEvaluation:
     """`truth` is the truth folder of a simulation, or the simulation's folder.
 
     The truth names the household of each record that describes one. A residence has no record of its own in the deliveries: it is
-    the household that most of the people in it are told to live in.
+    the household in which most of its people were registered at the delivery of which their record is.
 
     Raises:
         InputError: there is no truth, or it knows none of the store's households.
@@ -93,7 +100,7 @@ def evaluate_households(settings: Settings, truth: Path) -> HouseholdEvaluation:
             _LISTS,
         )
         listed = store.read(
-            f"SELECT r.registry, r.local_id, v.attributes FROM record AS r {version}"
+            f"SELECT r.registry, r.local_id, r.version, v.attributes FROM record AS r {version}"
             """ WHERE r.kind = 'person' AND r.status = 'active' AND v.attributes LIKE '%"household_ref"%'""",
             _LISTED,
         )
@@ -106,9 +113,16 @@ def evaluate_households(settings: Settings, truth: Path) -> HouseholdEvaluation:
             WITH told AS (
                 SELECT registry, local_id, min(household_id) AS household FROM truth WHERE kind = 'household' GROUP BY ALL
             ),
+            registered AS (
+                SELECT delivery, household_id, UNNEST(registered_members) AS person_id FROM read_parquet('{folder / HOUSEHOLDS}')
+            ),
             lived AS (
-                SELECT p.registry, p.attributes ->> '$.household_ref' AS local_id, t.household_id, COUNT(*) AS people
-                FROM listed AS p JOIN truth AS t ON t.registry = p.registry AND t.local_id = p.local_id AND t.kind = 'person' GROUP BY ALL
+                SELECT p.registry, p.attributes ->> '$.household_ref' AS local_id, COALESCE(h.household_id, t.household_id) AS household_id,
+                    COUNT(*) AS people
+                FROM listed AS p JOIN truth AS t ON t.registry = p.registry AND t.local_id = p.local_id AND t.kind = 'person'
+                LEFT JOIN registered AS h ON h.person_id = t.person_id
+                    AND h.delivery = CASE WHEN p.version = 1 THEN t.delivery ELSE (SELECT max(delivery) FROM registered) END
+                GROUP BY ALL
             ),
             mostly AS (SELECT registry, local_id, arg_max(household_id, (people, -household_id)) AS household FROM lived GROUP BY ALL)
             SELECT COALESCE(t.household, m.household) AS household, l.entity, l.attributes ->> '$.household_kind' AS list
