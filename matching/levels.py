@@ -205,6 +205,51 @@ class Overlap(_Level):
         return holds
 
 
+class Shared(_Level):
+    """Two lists have this many elements in common, and these are so much of both lists together or of the shorter one.
+
+    Shares are whole percents, so that no rounding parts the executors.
+    """
+
+    shared: str
+    at_least: int = Field(1, ge=1)
+    percent_of_both: int = Field(0, ge=0, le=100)
+    """Of the elements that either list has (Jaccard)."""
+    percent_of_shorter: int = Field(0, ge=0, le=100)
+
+    @property
+    def columns(self) -> list[str]:
+        return [self.shared]
+
+    def sql(self) -> str:
+        one, two = (f'len(list_distinct("{self.shared}_{side}"))' for side in "lr")
+        common = f'len(list_intersect("{self.shared}_l", "{self.shared}_r"))'
+        parts = [f"{common} >= {self.at_least}"]
+        if self.percent_of_both:
+            parts.append(f"100 * {common} >= {self.percent_of_both} * ({one} + {two} - {common})")
+        if self.percent_of_shorter:
+            parts.append(f"100 * {common} >= {self.percent_of_shorter} * least({one}, {two})")
+        return " AND ".join(parts)
+
+    def test(self) -> Test:
+        column, at_least = self.shared, self.at_least
+        of_both, of_shorter = self.percent_of_both, self.percent_of_shorter
+
+        def holds(left: Record, right: Record) -> bool:
+            a, b = left[column], right[column]
+            if a is None or b is None:
+                return False
+            one, two = set(a), set(b)
+            common = len(one & two)
+            return (
+                common >= at_least
+                and 100 * common >= of_both * len(one | two)
+                and 100 * common >= of_shorter * min(len(one), len(two))
+            )
+
+        return holds
+
+
 class EqualOrMissing(_Level):
     """Columns equal, while `missing` is absent on at least one side (a date of which one office knows the year only)."""
 
@@ -297,6 +342,7 @@ Level = Annotated[
     | Within
     | Overlap
     | Present
+    | Shared
     | AllOf
     | AnyOf
     | Otherwise,

@@ -73,6 +73,15 @@ class Training(_Declared):
     seed: int = 1
 
 
+class Belief(_Declared):
+    """Training on the very pairs that blocking gives (matching.train_blocked), where every level declares m and u as believed."""
+
+    share: float = Field(gt=0, lt=1)
+    """Matches among the compared pairs."""
+    pairs: float = Field(1000.0, gt=0)
+    """How many pairs seen before the belief is worth: few records leave it as it is, many correct it."""
+
+
 class Thresholds(_Declared):
     """Match weights in bits. At or above `link` automatic; from `review` to `link` a question; below `keep` forgotten."""
 
@@ -150,11 +159,22 @@ class Model(_Declared):
     blocking: list[BlockingRule]
     largest_block: int = Field(1000, ge=2)
     """Blocks with more records than this are not compared within; what is skipped is reported."""
-    training: Training
+    training: Training = Training(prior=Prior(rules=[], recall=1), expectation_maximisation=[])
+    belief: Belief | None = None
+    """Given in place of `training`."""
     thresholds: Thresholds
     alternative: Alternative | None = None
     conflicts: list[Conflict] = []
     clustering: Clustering = Clustering()
+
+    @model_validator(mode="after")
+    def _can_be_trained(self) -> Model:
+        if (self.belief is None) != bool(self.training.prior.rules):
+            raise ValueError("give either `training`, with a rule for the prior, or `belief`")
+        for comparison in self.comparisons if self.belief else ():
+            if any(level.m is None or level.u is None for level in comparison.levels):
+                raise ValueError(f"comparison `{comparison.name}`: with a `belief`, each level needs m and u")
+        return self
 
     @model_validator(mode="after")
     def _names_known(self) -> Model:

@@ -106,5 +106,18 @@ class Settings(BaseSettings):
         return self.configs / "matching" / "person.yaml"
 
     @property
+    def household_model_file(self) -> Path:
+        return self.configs / "matching" / "household.yaml"
+
+    @property
+    def household_policy_file(self) -> Path:
+        return self.configs / "golden_record" / "household.yaml"
+
+    @property
+    def links_households(self) -> bool:
+        """An installation without a model of households has no entities of them."""
+        return self.household_model_file.exists()
+
+    @property
     def person_policy_file(self) -> Path:
         return self.configs / "golden_record" / "person.yaml"

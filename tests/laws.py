@@ -85,7 +85,7 @@ class Laws:
 
     def _survivor(self, said: _Said, key: int, event: int, as_of: str) -> str | None:
         """Hash of the golden record of an entity as its records were before an event."""
-        rules = self.identity.rules
+        rules = self.identity.rules["person"]
         contributions = [c for c in said.by(key, event) if c is not None]
         if not contributions:
             return None
@@ -93,7 +93,7 @@ class Laws:
         return golden_hash(survive(rules.policy, contributions=contributions, setting=setting))
 
     def _check_aliases(self, connection: Connection, said: _Said, keys: dict[int, str]) -> None:
-        schemes = self.identity.rules.aliases
+        schemes = self.identity.rules["person"].aliases
         expected = {
             (key, schemes[name], value)
             for key in keys

@@ -83,7 +83,7 @@ def tell_history(
             asked.connection,
             asked.named,
             asked.moment,
-            attributes=asked.attributes.person,
+            attributes={**asked.attributes.household, **asked.attributes.person},
             hidden=asked.hidden,
         )
         if as_json:

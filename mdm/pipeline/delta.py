@@ -15,6 +15,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from mdm.identity.events import EventKind
+from mdm.pipeline.housemates import housemates_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,8 +41,10 @@ class Delta:
     finished: int
 
 
-def find_changed(work: Workspace, store: Bulk, delta: Delta) -> int:
-    """Fills CHANGED: new versions, records of numbers re-established since, and records of new or revoked decisions."""
+def find_changed(work: Workspace, store: Bulk, delta: Delta, *, housemates: bool) -> int:
+    """Fills CHANGED: new versions, records of numbers re-established since, and records of new or revoked decisions; with
+    `housemates` also who stands beside one of them on a list.
+    """
     # batches are numbered as their events come
     seen = f"(SELECT COUNT(*) FROM event WHERE kind = '{EventKind.BATCH_LANDED}' AND seq <= {delta.upto})"
     rows = store.read(
@@ -57,6 +60,8 @@ def find_changed(work: Workspace, store: Bulk, delta: Delta) -> int:
         _RECORD,
     )
     work.put(CHANGED, rows)
+    if housemates:
+        housemates_of(work, store, changed=CHANGED, records="person_record")
     return int(rows.num_rows)
 
 
@@ -83,10 +88,10 @@ def concerned(
     return np.isin(component, np.unique(component[there]))
 
 
-def find_affected(work: Workspace, store: Bulk, delta: Delta) -> int:
+def find_affected(work: Workspace, store: Bulk, delta: Delta, *, housemates: bool) -> int:
     """Fills AFFECTED: the entities of changed records, and those whose members or numbers changed since the last run ended."""
     if not work.has_table(CHANGED):  # another process found them, before this one took the run up again
-        find_changed(work, store, delta)
+        find_changed(work, store, delta, housemates=housemates)
     store.stage("delta_record", work.connection.sql(f"FROM {CHANGED}").to_arrow_table())
     rows = store.read(
         f"""

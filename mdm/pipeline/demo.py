@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from mdm.errors import InputError
 from mdm.pipeline.evaluation import anchor_of, evaluate
+from mdm.pipeline.evaluation.households import evaluate_households
 from mdm.pipeline.ingest import Ingest
 from mdm.pipeline.progress import Progress, Silent, share_of
 from mdm.pipeline.report import write_report
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mdm.pipeline.evaluation import Evaluation
+    from mdm.pipeline.evaluation.households import HouseholdEvaluation
     from mdm.pipeline.ingest import IngestReport
     from mdm.pipeline.run import RunReport
     from mdm.registries.declaration import RegistryDeclaration
@@ -65,6 +67,7 @@ class DemoResult:
     totals: dict[str, int | float] = field(default_factory=dict)
     steps: list[TimedStep] = field(default_factory=list)
     evaluation: Evaluation | None = None
+    households: HouseholdEvaluation | None = None
     runs: list[RunReport] = field(default_factory=list)
 
 
@@ -106,7 +109,8 @@ def run_demo(
     registries = load_registries(settings.registries_folder)
     with _timing(result, "evaluate") as timed:
         result.evaluation = evaluate(settings, files, anchor=anchor_of(registries), blocking=True)
-        timed.rows = result.evaluation.records
+        result.households = evaluate_households(settings, files)
+        timed.rows = result.evaluation.records + result.households.records
     result.registries = list(_registry_rows(settings, registries, ingested))
     result.totals = _totals(settings, result.evaluation)
     write_report(result)
@@ -166,7 +170,7 @@ def _totals(settings: Settings, evaluation: Evaluation) -> dict[str, int | float
     with bulk(settings) as store:
         counts = {
             "people": "SELECT COUNT(*) FROM entity WHERE kind = 'person' AND status = 'active'",
-            "household records": "SELECT COUNT(*) FROM record WHERE kind = 'household' AND status = 'active'",
+            "households": "SELECT COUNT(*) FROM entity WHERE kind = 'household' AND status = 'active'",
             "golden records": "SELECT COUNT(*) FROM golden WHERE until_event IS NULL",
             "social-security numbers": "SELECT COUNT(*) FROM ssn WHERE kind = 'ssn' AND state <> 'superseded'",
             "temporary numbers": "SELECT COUNT(*) FROM ssn WHERE kind = 'temporary' AND state <> 'superseded'",

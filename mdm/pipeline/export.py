@@ -228,42 +228,54 @@ def _golden(source: _Reading, attributes: Attributes) -> str:
 
 
 def _households(source: _Reading, attributes: Attributes) -> str:
-    """One row per household record, with the entities of the records that name it as their household."""
+    """One row for each household: its golden record, the records that describe it, and how many records of people name one of these."""
     source.load(
-        "household",
+        "golden",
         f"""
-        SELECT r.registry, r.local_id, v.attributes FROM record AS r {source.version()}
-        WHERE r.kind = 'household' AND v.status = 'active' AND {source.open("r.registry")}
+        SELECT e.entity_id, g.entity_key, g."values", g.provenance
+        FROM golden AS g JOIN entity AS e ON e.entity_key = g.entity_key
+        WHERE {source.stands("g")} AND e.kind = 'household'
         """,
-        key="r.record_id",
-        last=_LAST_RECORD,
-        schema=_schema("registry", "local_id", "attributes"),
+        key="g.golden_id",
+        last="SELECT MAX(golden_id) FROM golden",
+        schema=_schema("entity_id", "entity_key:int", "values", "provenance"),
+    )
+    source.load(
+        "listing",
+        f"""
+        SELECT r.registry, r.local_id, m.entity_key
+        FROM membership AS m
+        JOIN record AS r ON r.record_id = m.record_id
+        {source.version()}
+        WHERE r.kind = 'household' AND v.status = 'active' AND {source.stands("m")} AND {source.open("r.registry")}
+        """,
+        key="m.membership_id",
+        last=_LAST_MEMBERSHIP,
+        schema=_schema("registry", "local_id", "entity_key:int"),
     )
     source.load(
         "person",
         f"""
-        SELECT r.registry, v.attributes, e.entity_id
-        FROM membership AS m
-        JOIN record AS r ON r.record_id = m.record_id
-        {source.version()}
-        JOIN entity AS e ON e.entity_key = m.entity_key
-        WHERE r.kind = 'person' AND v.status = 'active' AND v.attributes LIKE '%"household_ref"%'
-            AND {source.stands("m")} AND {source.open("r.registry")}
+        SELECT r.registry, v.attributes FROM record AS r {source.version()}
+        WHERE r.kind = 'person' AND v.status = 'active' AND v.attributes LIKE '%"household_ref"%' AND {source.open("r.registry")}
         """,
-        key="m.membership_id",
-        last=_LAST_MEMBERSHIP,
-        schema=_schema("registry", "attributes", "entity_id"),
+        key="r.record_id",
+        last=_LAST_RECORD,
+        schema=_schema("registry", "attributes"),
     )
-    columns = _attribute_columns(attributes.of("household"), "h.attributes")
+    columns = _attribute_columns(attributes.golden("household"), '"values"')
     return f"""
-        WITH member AS (
-            SELECT registry, json_extract_string(attributes, '$.household_ref') AS household,
-                list(entity_id ORDER BY entity_id) AS entities
-            FROM person GROUP BY ALL
+        WITH named AS (
+            SELECT registry, json_extract_string(attributes, '$.household_ref') AS local_id, COUNT(*) AS people FROM person GROUP BY ALL
+        ),
+        described AS (
+            SELECT entity_key, string_agg(registry || '/' || local_id, ';' ORDER BY registry, local_id) AS records,
+                COALESCE(SUM(people), 0)::BIGINT AS member_records
+            FROM listing LEFT JOIN named USING (registry, local_id) GROUP BY entity_key
         )
-        SELECT h.registry, h.local_id, {columns}, COALESCE(len(m.entities), 0) AS member_records, array_to_string(m.entities, ';') AS member_entities
-        FROM household AS h LEFT JOIN member AS m ON m.registry = h.registry AND m.household = h.local_id
-        ORDER BY h.registry, h.local_id
+        SELECT entity_id, d.records, {columns}, COALESCE(d.member_records, 0) AS member_records,
+            array_to_string(CAST(json_extract("values", '$.members') AS VARCHAR[]), ';') AS member_entities, provenance
+        FROM golden LEFT JOIN described AS d USING (entity_key) ORDER BY entity_id
     """
 
 

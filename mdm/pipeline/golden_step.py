@@ -36,21 +36,14 @@ def golden_step(context: Context, store: Bulk) -> StepResult:
     told = last_event(store, EventKind.GOLDEN_COMPUTED)
     affected = None
     if context.delta is not None and told is not None and told["as_of"] == as_of.isoformat():
-        find_affected(context.workspace, store, context.delta)
+        find_affected(context.workspace, store, context.delta, housemates=context.by_housemates)
         affected = AFFECTED
     concerned = "" if affected is None else f" SEMI JOIN {affected} USING (entity)"
     connection.execute(
         f"CREATE OR REPLACE TEMP VIEW contribution AS FROM {records} JOIN membership USING (record){concerned}"
     )
-    connection.register("trust", trust_table(context.golden_rules))
-    survive_all(
-        connection,
-        policy=context.policy,
-        contributions="contribution",
-        trust="trust",
-        as_of=as_of,
-        into="golden_now",
-    )
+    rules = context.rules[PERSON]
+    survive_kind(context, rules, contributions="contribution", as_of=as_of)
     aliases = write_aliases(
         store,
         connection,
@@ -64,20 +57,20 @@ def golden_step(context: Context, store: Bulk) -> StepResult:
         of=affected,
     )
     connection.execute("DROP VIEW contribution")
-    changed, total = _write_changes(context, store, as_of, affected)
+    changed, total = write_changes(context, store, rules, as_of=as_of, affected=affected)
     return StepResult(
         total,
         {
             "changed": changed,
             "unchanged": total - changed,
             "aliases": aliases,
-            "policy": context.policy.hash,
+            "policy": rules.policy.hash,
             # at this event every golden record is of the members then and of what deliveries up to this one said
             "moment": {
                 "event": store.next_id("event", "seq") - 1,
                 "batch": context.workspace.landed,
                 "as_of": as_of.isoformat(),
-                "rules": context.golden_rules.hash,
+                "rules": rules.hash,
             },
         },
     )
@@ -97,11 +90,34 @@ def as_of_day(newest: date | None) -> date:
     return date((newest or date.min).year, 12, 31)
 
 
-def _write_changes(context: Context, store: Bulk, as_of: date, affected: str | None) -> tuple[int, int]:
-    """Closes golden records that no longer hold and opens their successors; one event tells of all."""
+def survive_kind(context: Context, rules: GoldenRules, *, contributions: str, as_of: date) -> None:
+    """Table golden_now."""
+    connection = context.workspace.connection
+    connection.register("trust", trust_table(rules))
+    survive_all(
+        connection,
+        policy=rules.policy,
+        contributions=contributions,
+        trust="trust",
+        as_of=as_of,
+        into="golden_now",
+    )
+    connection.unregister("trust")
+
+
+def write_changes(
+    context: Context, store: Bulk, rules: GoldenRules, *, as_of: date, affected: str | None
+) -> tuple[int, int]:
+    """Closes golden records of the rules' kind that no longer hold and opens their successors from golden_now; one event tells of all.
+
+    Returns how many began, and how many there are in golden_now.
+    """
     connection = context.workspace.connection
     standing = store.read(
-        "SELECT golden_id, entity_key, hash, policy, as_of FROM golden WHERE until_event IS NULL", _STANDING
+        "SELECT g.golden_id, g.entity_key, g.hash, g.policy, g.as_of FROM golden AS g"
+        " JOIN entity AS e ON e.entity_key = g.entity_key"
+        f" WHERE g.until_event IS NULL AND e.kind = '{rules.policy.kind}'",
+        _STANDING,
     )
     connection.register("every_standing", standing)
     concerned = "" if affected is None else f" WHERE entity_key IN (FROM {affected})"
@@ -113,7 +129,7 @@ def _write_changes(context: Context, store: Bulk, as_of: date, affected: str | N
         SELECT s.* FROM standing AS s LEFT JOIN golden_now AS n ON n.entity = s.entity_key WHERE n.hash IS DISTINCT FROM s.hash;
         CREATE OR REPLACE TABLE golden_begun AS
         SELECT {store.next_id("golden", "golden_id")} - 1 + row_number() OVER (ORDER BY n.entity) AS golden_id, n.entity AS entity_key,
-            n.hash, '{context.policy.hash}' AS policy, '{as_of.isoformat()}' AS as_of
+            n.hash, '{rules.policy.hash}' AS policy, '{as_of.isoformat()}' AS as_of
         FROM golden_now AS n LEFT JOIN standing AS s ON s.entity_key = n.entity WHERE s.hash IS DISTINCT FROM n.hash
         """
     )
@@ -129,8 +145,8 @@ def _write_changes(context: Context, store: Bulk, as_of: date, affected: str | N
         **tallies,
         "as_of": as_of.isoformat(),
         "batch": context.workspace.landed,
-        "kind": PERSON,
-        "rules": context.golden_rules.hash,
+        "kind": rules.policy.kind,
+        "rules": rules.hash,
     }
     seq = append_event(store, EventKind.GOLDEN_COMPUTED, data, stamp=context.stamp("golden records"))
     if tallies["ended"]["count"]:

@@ -10,7 +10,6 @@ from uuid import uuid4
 import numpy as np
 import pyarrow as pa
 
-from golden_record.policy import load_policy
 from matching.compare import KINDS, PartitionChanges, partition_changes
 from mdm.duck import open_duckdb
 from mdm.errors import StoreError
@@ -24,6 +23,7 @@ from mdm.pipeline.workspace import discard, workspace
 from mdm.registries.attributes import load_attributes
 from mdm.registries.declaration import load_registries
 from mdm.store.engine import bulk
+from mdm.store.golden import load_rules
 from mdm.store.keys import number_plan
 from mdm.store.models import current_model, read_model
 from mdm.store.rehearsal import rehearsing
@@ -162,6 +162,7 @@ def compare(settings: Settings, candidate: str, *, progress: Progress | None = N
 def _rehearse(settings: Settings, trained: TrainedModel) -> _Rehearsed:
     """The steps of a run up to the proposal of clusters, over everything, without a trace in the store."""
     attributes = load_attributes(settings.attributes_file)
+    registries = load_registries(settings.registries_folder, attributes=attributes)
     name = f"compare-{uuid4()}"
     try:
         with rehearsing(settings) as store, workspace(settings, name) as work:
@@ -170,8 +171,9 @@ def _rehearse(settings: Settings, trained: TrainedModel) -> _Rehearsed:
                 workspace=work,
                 run_id=name,
                 model=trained.declaration,
-                policy=load_policy(settings.person_policy_file),
-                registries=load_registries(settings.registries_folder, attributes=attributes),
+                household_model=None,
+                rules=load_rules(settings, registries, attributes),
+                registries=registries,
                 attributes=attributes,
                 numbers=number_plan(settings, store),
                 source=Source(),

@@ -62,7 +62,7 @@ def _load_people(context: Context, store: Bulk) -> None:
     context.workspace.load_memberships()
     concerned = ""
     if context.delta is not None:
-        find_affected(context.workspace, store, context.delta)
+        find_affected(context.workspace, store, context.delta, housemates=context.by_housemates)
         concerned = f" SEMI JOIN {AFFECTED} USING (entity)"
     given = {"people": people, "goldens": goldens, "numbers": numbers, "dead_before": dead_before}
     for name, rows in given.items():

@@ -36,31 +36,33 @@ _FACTS = pa.schema([("entity_key", pa.int64()), ("formed_event", pa.int64())])
 _HOLDERS = pa.schema([("entity_key", pa.int64())])
 
 
-def rearrange(context: Context) -> None:
+def rearrange(context: Context, kind: str = PERSON, proposed: str = "cluster") -> None:
     """Moves and merges, each by the rules for a single one, in a transaction of their own.
+
+    `proposed` is the saved table of clusters.
 
     After a kill between them and the step, the step proposes what is left.
     """
-    context.workspace.load("cluster")
+    context.workspace.load(proposed)
     with bulk(context.settings) as reading:
-        proposal, result = propose(context, reading)
+        proposal, result = propose(context, reading, proposed)
     context.reconciled = Reconciled(result, len(proposal.record))
     if result.moves or result.merges:
         engine = make_engine(context.settings)
         try:
             with unit_of_work(engine) as work:
-                Rearrangement(context, work, context.reconciled).carry_out()
+                Rearrangement(context, work, context.reconciled, kind).carry_out()
         finally:
             engine.dispose()
 
 
-def propose(context: Context, store: Bulk) -> tuple[Proposal, Reconciliation]:
+def propose(context: Context, store: Bulk, proposed: str = "cluster") -> tuple[Proposal, Reconciliation]:
     """The clusters beside the present entities, and what would follow."""
-    proposal = _proposal(context, store)
+    proposal = _proposal(context, store, proposed)
     return proposal, reconcile(proposal, _facts(store, proposal))
 
 
-def reconcile_step(context: Context, store: Bulk) -> StepResult:
+def reconcile_step(context: Context, store: Bulk, kind: str = PERSON) -> StepResult:
     """New entities and new members in bulk, and the questions."""
     done = context.reconciled
     assert done is not None, "rearranging comes first"
@@ -69,7 +71,7 @@ def reconcile_step(context: Context, store: Bulk) -> StepResult:
         store,
         result.formed_record,
         result.formed_group,
-        kind=PERSON,
+        kind=kind,
         stamp=stamp,
         source=context.source,
     )
@@ -85,14 +87,14 @@ def reconcile_step(context: Context, store: Bulk) -> StepResult:
     return StepResult(done.records, changes)
 
 
-def _proposal(context: Context, store: Bulk) -> Proposal:
+def _proposal(context: Context, store: Bulk, proposed: str) -> Proposal:
     connection = context.workspace.connection
     present = store.read("SELECT record_id, entity_key FROM membership WHERE until_event IS NULL", _PROPOSAL)
     connection.register("present", present)
     rows = connection.execute(
         f"""
         SELECT c.record_id, c.cluster, COALESCE(p.entity_key, {NO_ENTITY}) AS entity
-        FROM cluster AS c LEFT JOIN present AS p USING (record_id) ORDER BY c.record_id
+        FROM {proposed} AS c LEFT JOIN present AS p USING (record_id) ORDER BY c.record_id
         """
     ).fetchnumpy()
     connection.unregister("present")
@@ -125,8 +127,8 @@ def _facts(store: Bulk, proposal: Proposal) -> EntityFacts:
 class Rearrangement:
     """Moves and merges of a reconciliation, in one transaction. What decisions forbid becomes a question."""
 
-    def __init__(self, context: Context, work: UnitOfWork, done: Reconciled) -> None:
-        self.context, self.work, self.done = context, work, done
+    def __init__(self, context: Context, work: UnitOfWork, done: Reconciled, kind: str) -> None:
+        self.context, self.work, self.done, self.kind = context, work, done, kind
         self.changed: set[str] = set()
 
     def carry_out(self) -> None:
@@ -144,7 +146,7 @@ class Rearrangement:
         for merge in result.merges:
             self._merge(merge)
         # in this transaction: the run may not live to its golden step
-        renew_golden(self.work, sorted(self.changed), self.context.golden_rules, stamp=self._stamp())
+        renew_golden(self.work, sorted(self.changed), self.context.rules, stamp=self._stamp())
 
     def _move(self, move: Move) -> None:
         """Records leave an entity for another one."""
@@ -179,7 +181,7 @@ class Rearrangement:
         for source in sorted({state.entity_of[record] for record in leaving}):
             self._leave(source, [record for record in leaving if state.entity_of.get(record) == source])
         (entity,) = self.context.source.mint(1)
-        formed = (EventKind.ENTITY_FORMED, entity, {"kind": PERSON, "records": forming})
+        formed = (EventKind.ENTITY_FORMED, entity, {"kind": self.kind, "records": forming})
         self.work.append([formed], stamp=self._stamp())
         self.changed.add(entity)
         self.done.moved += len(leaving)

@@ -17,13 +17,18 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pyarrow as pa
 
-from golden_record.policy import load_policy
 from matching.model import load_model
 from mdm.identity.clock import Source
 from mdm.identity.events import EventKind, Stamp, canonical_json
 from mdm.identity.numbers import NumberKind
 from mdm.pipeline.delta import Delta
 from mdm.pipeline.golden_step import golden_step
+from mdm.pipeline.household_step import (
+    household_golden_step,
+    household_reconcile_step,
+    household_step,
+    rearrange_households,
+)
 from mdm.pipeline.number_step import number_step
 from mdm.pipeline.openlineage import recorded
 from mdm.pipeline.progress import Progress, Silent, share_of
@@ -33,7 +38,7 @@ from mdm.pipeline.workspace import discard, workspace
 from mdm.registries.attributes import load_attributes
 from mdm.registries.declaration import load_registries
 from mdm.store.engine import bulk
-from mdm.store.golden import GoldenRules
+from mdm.store.golden import load_rules
 from mdm.store.keys import number_plan
 from mdm.store.log import append_event
 from mdm.store.models import current_model, promoted_by_a_person
@@ -48,8 +53,12 @@ if TYPE_CHECKING:
     from mdm.registries.declaration import RegistryDeclaration
     from mdm.settings import Settings
     from mdm.store.engine import Bulk
+    from mdm.store.golden import GoldenRules
 
-_BEFORE: dict[str, Callable[[Context], None]] = {"reconcile": rearrange}
+_BEFORE: dict[str, Callable[[Context], None]] = {
+    "reconcile": rearrange,
+    "household_reconcile": rearrange_households,
+}
 """What a step does in transactions of its own before its own begins."""
 STEPS: dict[str, Callable[[Context, Bulk], StepResult]] = {
     "train": train_step,
@@ -58,6 +67,9 @@ STEPS: dict[str, Callable[[Context, Bulk], StepResult]] = {
     "reconcile": reconcile_step,
     "golden": golden_step,
     "number": number_step,
+    "household": household_step,
+    "household_reconcile": household_reconcile_step,
+    "household_golden": household_golden_step,
 }
 _LEFT_FILES = {"cluster": "reconcile"}
 """Steps that leave a file of their name in the work folder, and the step that reads it. All else that a step needs is in the store."""
@@ -109,9 +121,13 @@ class RunReport:
 
     @property
     def changed_anything(self) -> bool:
-        reconciled, golden, number = self.detail("reconcile"), self.detail("golden"), self.detail("number")
-        counts = [reconciled.get(name, 0) for name in ("formed", "linked", "merged", "moved")]
-        return any([*counts, golden.get("changed", 0), *(v for v in number.values())])
+        counts = [
+            self.detail(f"{kind}reconcile").get(name, 0)
+            for kind in ("", "household_")
+            for name in ("formed", "linked", "merged", "moved")
+        ]
+        goldens = [self.detail(step).get("changed", 0) for step in ("golden", "household_golden")]
+        return any([*counts, *goldens, *(v for v in self.detail("number").values())])
 
 
 def run(
@@ -132,15 +148,17 @@ def run(
         source: time and new IDs, for tests.
     """
     source, progress = source or Source(), progress or Silent()
-    declared_model, policy = load_model(settings.person_model_file), load_policy(settings.person_policy_file)
+    declared_model = load_model(settings.person_model_file)
     attributes = load_attributes(settings.attributes_file)
     registries = load_registries(settings.registries_folder, attributes=attributes)
+    model = load_model(settings.person_model_file)
+    household_model = load_model(settings.household_model_file) if settings.links_households else None
+    rules = load_rules(settings, registries, attributes)
     with bulk(settings, writes=True) as store:
         present = current_model(store, declared_model.name)
         model = _in_force(store, declared_model, present)
         waiting = model != declared_model
-        rules = GoldenRules.declared(policy, registries, attributes)
-        declared = _declared(model, rules, registries)
+        declared = _declared([model, household_model], rules, registries)
         fingerprint = _fingerprint(store, declared)
         begun, finished = _last_run(store)
         same = _still_the_same(store, begun, fingerprint, present)
@@ -166,7 +184,8 @@ def run(
             workspace=work,
             run_id=run_id,
             model=model,
-            policy=policy,
+            household_model=household_model,
+            rules=rules,
             registries=registries,
             attributes=attributes,
             numbers=numbers,
@@ -257,7 +276,11 @@ def _in_force(store: Bulk, declared: Model, present: TrainedModel | None) -> Mod
 
 
 def _delta(
-    store: Bulk, last: str | None, declared: str, present: TrainedModel | None, rules: GoldenRules
+    store: Bulk,
+    last: str | None,
+    declared: str,
+    present: TrainedModel | None,
+    rules: Mapping[str, GoldenRules],
 ) -> Delta | None:
     """What changed since the last run, where that one ran under the same declarations and its model still serves.
 
@@ -268,7 +291,9 @@ def _delta(
     if present is None:
         return None
     trained_then = orjson.loads(store.scalar(f"SELECT summary FROM run WHERE run_id = '{last}'"))["train"]
-    kept = store.scalar(f"SELECT COUNT(*) FROM edge WHERE model <> '{present.hash}'")
+    kept = store.scalar(
+        f"SELECT COUNT(*) FROM edge WHERE model IN (SELECT hash FROM model WHERE name = '{present.declaration.name}' AND hash <> '{present.hash}')"
+    )
     finished = store.scalar(
         f"SELECT MAX(seq) FROM event WHERE kind = '{EventKind.RUN_FINISHED}' AND run = '{last}'"
     )
@@ -276,7 +301,7 @@ def _delta(
     # by a run under other declarations that was given up, or by hand
     otherwise = store.scalar(
         f"SELECT COUNT(*) FROM event WHERE kind = '{EventKind.GOLDEN_COMPUTED}' AND seq > {upto}"
-        f""" AND body NOT LIKE '%"rules":"{rules.hash}"%'"""
+        + "".join(f""" AND body NOT LIKE '%"rules":"{its.hash}"%'""" for its in rules.values())
     )
     # a proposal that was refused was lost with the process that made it
     moved = store.scalar(
@@ -331,13 +356,19 @@ def _finished_steps(store: Bulk, run_id: str) -> list[FinishedStep]:
     return [known[name] for name in STEPS if name in known]
 
 
-def _declared(model: Model, rules: GoldenRules, registries: Mapping[str, RegistryDeclaration]) -> str:
+def _declared(
+    models: list[Model | None],
+    rules: Mapping[str, GoldenRules],
+    registries: Mapping[str, RegistryDeclaration],
+) -> str:
     """Hash of everything declared that a run depends on."""
     standing = {
         code: [declared.trust, declared.anchor, declared.duplicate_free]
         for code, declared in registries.items()
     }
-    return _sha256(canonical_json([model.hash, rules.hash, standing]))
+    return _sha256(
+        canonical_json([[m.hash for m in models if m], [r.hash for r in rules.values()], standing])
+    )
 
 
 _BY_HAND = (

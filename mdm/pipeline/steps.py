@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,16 +17,15 @@ from mdm.identity.events import Stamp
 from mdm.pipeline.cluster_questions import counts, questions
 from mdm.pipeline.clustering import read_constraints, read_decisions, rules_of, scored_edges, scorer
 from mdm.pipeline.delta import CHANGED, Delta, concerned, find_changed
+from mdm.pipeline.housemates import HOUSEMATES, TOLD_BY, add_housemates
 from mdm.store.edges import read_edges, write_edges
 from mdm.store.engine import bulk
-from mdm.store.golden import GoldenRules
 from mdm.store.models import current_model, keep_model, promote_model
 from mdm.store.reviews import raise_reviews
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from golden_record.policy import Policy
     from matching.artefact import TrainedModel
     from matching.clustering.inputs import Decided, Edges
     from matching.model import Model
@@ -39,6 +37,7 @@ if TYPE_CHECKING:
     from mdm.registries.declaration import RegistryDeclaration
     from mdm.settings import Settings
     from mdm.store.engine import Bulk
+    from mdm.store.golden import GoldenRules
 
 PERSON = "person"
 
@@ -63,7 +62,10 @@ class Context:
     workspace: Workspace
     run_id: str
     model: Model
-    policy: Policy
+    household_model: Model | None
+    """None where households are not linked."""
+    rules: Mapping[str, GoldenRules]
+    """By kind of entity."""
     registries: Mapping[str, RegistryDeclaration]
     attributes: Attributes
     numbers: NumberPlan
@@ -80,9 +82,10 @@ class Context:
         """Registries whose people are anchored in the population."""
         return sorted(code for code, declared in self.registries.items() if declared.anchor)
 
-    @cached_property
-    def golden_rules(self) -> GoldenRules:
-        return GoldenRules.declared(self.policy, self.registries, self.attributes)
+    @property
+    def by_housemates(self) -> bool:
+        """Whether the model compares who stands beside a person."""
+        return HOUSEMATES in self.model.feature_columns
 
     def stamp(self, reason: str) -> Stamp:
         return Stamp(at=self.source.now(), actor=self.actor, reason=reason, run=self.run_id)
@@ -99,8 +102,12 @@ class Context:
     def person_table(self) -> str:
         """Makes the comparison features of people once per process."""
         if not self.workspace.has_table(PERSON):
-            self.record_table()
-            self.workspace.make_features(PERSON, self.model.feature_columns, self.attributes)
+            records, wanted = self.record_table(), set(self.model.feature_columns)
+            if self.by_housemates:
+                wanted = wanted - {HOUSEMATES} | set(TOLD_BY)
+            self.workspace.make_features(PERSON, sorted(wanted), self.attributes)
+            if self.by_housemates:
+                add_housemates(self.workspace, features=PERSON, records=records)
         return PERSON
 
     def trained_model(self) -> TrainedModel:
@@ -141,7 +148,7 @@ def score_step(context: Context, store: Bulk) -> StepResult:
     make_keys(connection, context.model, records=records, into="blocking_key")
     changed = None
     if context.delta is not None:
-        find_changed(context.workspace, store, context.delta)
+        find_changed(context.workspace, store, context.delta, housemates=context.by_housemates)
         changed = CHANGED
     reports = make_pairs(connection, context.model, keys="blocking_key", into="pair", of=changed)
     connection.execute("DROP TABLE blocking_key")
@@ -171,7 +178,7 @@ def score_step(context: Context, store: Bulk) -> StepResult:
 def cluster_step(context: Context, store: Bulk) -> StepResult:
     connection, records = context.workspace.connection, context.person_table()
     if not context.workspace.has_table("edge"):  # another process scored
-        context.workspace.put("edge", read_edges(store))
+        context.workspace.put("edge", read_edges(store, context.model.name))
     edges, decided = scored_edges(context), read_decisions(store)
     record = connection.execute(f"SELECT record_id FROM {records} ORDER BY record_id").fetchnumpy()[
         "record_id"
@@ -212,7 +219,7 @@ def _concerned(context: Context, store: Bulk, record: Any, edges: Edges, decided
     """Which records the delta concerns; members of the present entities are table `present`."""
     assert context.delta is not None
     connection = context.workspace.connection
-    find_changed(context.workspace, store, context.delta)
+    find_changed(context.workspace, store, context.delta, housemates=context.by_housemates)
     context.workspace.load_memberships()
     connection.register("active_record", pa.table({"record": record}))
     entity = connection.execute(

@@ -105,8 +105,11 @@ class Workspace:
             self.connection.unregister("incoming")
         return self._count(f"{kind}_record")
 
-    def make_features(self, kind: str, wanted: Sequence[str], attributes: Attributes) -> int:
-        """Table `{kind}`: record_id, registry and the wanted comparison features of every active record."""
+    def make_features(
+        self, kind: str, wanted: Sequence[str], attributes: Attributes, *, records: str | None = None
+    ) -> int:
+        """Table `{kind}`: record_id, registry and the wanted comparison features of every row of `records`, by default `{kind}_record`."""
+        records = records or f"{kind}_record"
         declared = attributes.of(kind)  # type: ignore[arg-type]
         schema = feature_schema(kind, declaration=declared)
         if unknown := sorted(set(wanted) - set(schema.names)):
@@ -120,10 +123,10 @@ class Workspace:
             f"CREATE OR REPLACE TABLE {kind} (record_id BIGINT, registry VARCHAR, {_sql_columns(types)})"
         )
         replaced, formerly = self._former_numbers() if "former_personal_id" in declared else ("", "")
-        last = self.connection.execute(f"SELECT COALESCE(MAX(record), 0) FROM {kind}_record").fetchall()[0][0]
+        last = self.connection.execute(f"SELECT COALESCE(MAX(record), 0) FROM {records}").fetchall()[0][0]
         for start in range(0, last + 1, _FEATURES_AT_ONCE):
             given = self.connection.sql(
-                f"SELECT * EXCLUDE (version, observed_on, issues){replaced} FROM {kind}_record AS p {formerly}"
+                f"SELECT * EXCLUDE (version, observed_on, issues){replaced} FROM {records} AS p {formerly}"
                 f" WHERE record >= {start} AND record < {start + _FEATURES_AT_ONCE}"
             ).to_arrow_table()
             made = feature_columns(kind, given, declaration=declared, wanted=wanted)

@@ -24,6 +24,8 @@ class Attribute(BaseModel):
     many: bool = False
     group: str | None = None
     alias: str | None = None
+    made: bool = False
+    """The engine makes it of other records; no registry maps a column onto it."""
     vi: str
     en: str
 
@@ -35,6 +37,11 @@ class Attributes(BaseModel):
     household: dict[str, Attribute] = {}
 
     def of(self, kind: RecordKind) -> Mapping[str, Attribute]:
+        """What records of a kind hold."""
+        return {name: attribute for name, attribute in self.golden(kind).items() if not attribute.made}
+
+    def golden(self, kind: RecordKind) -> Mapping[str, Attribute]:
+        """What golden records of a kind hold."""
         return self.person if kind == "person" else self.household
 
 
@@ -46,7 +53,7 @@ def load_attributes(path: Path) -> Attributes:
         first = error.errors()[0]
         raise ConfigurationError(first["msg"], where=source.where(tuple(first["loc"]))) from error
     for kind in ("person", "household"):
-        for name, attribute in attributes.of(kind).items():
+        for name, attribute in attributes.golden(kind).items():
             if attribute.type not in VALUE_TYPES:
                 raise ConfigurationError(
                     f"type `{attribute.type}` is not known",

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from pydantic import TypeAdapter
 
-from golden_record.policy import load_policy
 from mdm.errors import ApprovalNeededError, IdentityError
 from mdm.identity.changes import plan
 from mdm.identity.clock import Source
@@ -27,7 +26,7 @@ from mdm.registries.declaration import load_registries, sealed_codes
 from mdm.store import desk
 from mdm.store.engine import make_engine
 from mdm.store.facts import load_for, standing_golden
-from mdm.store.golden import GoldenRules, golden_of, last_as_of, renew_golden
+from mdm.store.golden import goldens_of, last_as_of, load_rules, renew_golden
 from mdm.store.keys import SSN_KEY_FINGERPRINT, number_plan_of
 from mdm.store.sequences import set_aside, settle
 from mdm.store.unit_of_work import UnitOfWork, unit_of_work
@@ -87,7 +86,7 @@ class Identity:
         self.anchors = sorted(code for code, declared in registries.items() if declared.anchor)
         self.sealed = sealed_codes(registries)
         self.settings = settings
-        self.rules = GoldenRules.declared(load_policy(settings.person_policy_file), registries, attributes)
+        self.rules = load_rules(settings, registries, attributes)
 
     def close(self) -> None:
         self.engine.dispose()
@@ -229,10 +228,8 @@ class Identity:
             state.apply(0, *event)
         as_of = last_as_of(work)
         golden = {
-            entity: None
-            if (found := golden_of(work, entity, self.rules, as_of=as_of)) is None
-            else dict(found.values)
-            for entity in planned.entities
+            entity: None if found is None else dict(found.values)
+            for entity, found in goldens_of(work, planned.entities, self.rules, as_of=as_of).items()
         }
         registries = desk.registries_of(work, {r for e in planned.entities for r in state.members[e]})
         return Preview(

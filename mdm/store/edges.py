@@ -47,6 +47,7 @@ def write_edges(
     model: str,
     stamp: Stamp,
     of: str | None,
+    name: str = "person",
 ) -> EdgeChanges:
     """Makes the store's edges those of table `scored` (record_l, record_r, weight, conflict); afterwards `scored` holds all edges that stand.
 
@@ -57,8 +58,13 @@ def write_edges(
         model: hash of the model that scored them.
         stamp: who and when.
         of: table of records (record_id) whose edges `scored` holds completely; None where it holds all edges there are.
+        name: the model's name; edges that models of other names scored are of another kind of record.
     """
-    standing = bulk.read("SELECT record_l, record_r, weight, conflict, model, from_event FROM edge", EDGES)
+    standing = bulk.read(
+        "SELECT record_l, record_r, weight, conflict, model, from_event FROM edge"
+        f" WHERE model IN (SELECT hash FROM model WHERE name = '{name}')",
+        EDGES,
+    )
     connection.register("standing_edge", standing)
     concerned = "" if of is None else f" WHERE record_l IN (FROM {of}) OR record_r IN (FROM {of})"
     differs = f"n.weight IS DISTINCT FROM s.weight OR n.conflict IS DISTINCT FROM s.conflict OR s.model <> '{model}'"
@@ -73,8 +79,8 @@ def write_edges(
         """
     )
     data = {
-        name: told(*connection.execute(f"SELECT {tally_sql(EDGE_TALLY)} FROM {table}").fetchall()[0])
-        for name, table in (("begun", "edge_new"), ("ended", "edge_gone"))
+        change: told(*connection.execute(f"SELECT {tally_sql(EDGE_TALLY)} FROM {table}").fetchall()[0])
+        for change, table in (("begun", "edge_new"), ("ended", "edge_gone"))
     }
     added, removed = int(data["begun"]["count"]), int(data["ended"]["count"])
     if added or removed:
@@ -93,11 +99,13 @@ def write_edges(
     return EdgeChanges(added=added, removed=removed)
 
 
-def read_edges(bulk: Bulk) -> pa.Table:
-    """The edges that stand, as a scoring left them: record_l, record_r, weight, conflict."""
-    schema = pa.schema([EDGES.field(name) for name in ("record_l", "record_r", "weight", "conflict")])
+def read_edges(bulk: Bulk, name: str) -> pa.Table:
+    """The edges that stand by models of this name, as a scoring left them: record_l, record_r, weight, conflict."""
+    schema = pa.schema([EDGES.field(column) for column in ("record_l", "record_r", "weight", "conflict")])
     return bulk.read(
-        "SELECT record_l, record_r, weight, conflict FROM edge ORDER BY record_l, record_r", schema
+        "SELECT record_l, record_r, weight, conflict FROM edge"
+        f" WHERE model IN (SELECT hash FROM model WHERE name = '{name}') ORDER BY record_l, record_r",
+        schema,
     )
 
 

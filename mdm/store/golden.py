@@ -1,4 +1,7 @@
-"""The golden records and aliases of single entities, by the same rules and to the same bytes as a run's."""
+"""The golden records and aliases of single entities, by the same rules and to the same bytes as a run's.
+
+`rules` are by kind of entity.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,14 @@ import orjson
 from sqlalchemy import func, insert, select, update
 
 from golden_record.contribution import Contribution, Trust
+from golden_record.policy import load_policy
 from golden_record.provenance import golden_hash
 from golden_record.rules import Setting
 from golden_record.survivorship import survive
 from mdm.identity.events import EventKind, canonical_json
 from mdm.identity.tally import tally
 from mdm.store.aliases import ALIAS_TALLY
+from mdm.store.rosters import HOUSEHOLD, rosters_of
 from mdm.store.tables import alias, event, golden, record, record_version
 
 if TYPE_CHECKING:
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
     from mdm.identity.events import Stamp
     from mdm.registries.attributes import Attributes
     from mdm.registries.declaration import RegistryDeclaration
+    from mdm.settings import Settings
     from mdm.store.unit_of_work import UnitOfWork
 
 GOLDEN_TALLY = ("golden_id", "entity_key", "hash", "policy", "as_of")
@@ -52,15 +58,16 @@ class GoldenRules:
     def declared(
         cls, policy: Policy, registries: Mapping[str, RegistryDeclaration], attributes: Attributes
     ) -> GoldenRules:
-        """Those of people."""
+        """Those of the policy's kind."""
         trust = {
             (code, attribute): value
             for code, registry in registries.items()
             for attribute, value in registry.trust.items()
         }
-        schemes = {name: a.alias for name, a in attributes.person.items() if a.alias is not None}
-        lists = frozenset(name for name, a in attributes.person.items() if a.many)
-        return cls(policy, Trust(trust), frozenset(attributes.person), lists, schemes)
+        known = attributes.golden("household" if policy.kind == HOUSEHOLD else "person")
+        schemes = {name: a.alias for name, a in known.items() if a.alias is not None}
+        lists = frozenset(name for name, a in known.items() if a.many)
+        return cls(policy, Trust(trust), frozenset(known), lists, schemes)
 
     @property
     def hash(self) -> str:
@@ -70,8 +77,22 @@ class GoldenRules:
         return hashlib.sha256(canonical_json([self.policy.hash, trust, *named]).encode()).hexdigest()
 
 
-def contributions_of(work: UnitOfWork, entity: str, rules: GoldenRules) -> list[Contribution]:
-    """The current versions of the entity's active records."""
+def load_rules(
+    settings: Settings, registries: Mapping[str, RegistryDeclaration], attributes: Attributes
+) -> dict[str, GoldenRules]:
+    """By kind; none of households where they are not linked."""
+    files = [
+        settings.person_policy_file,
+        *([settings.household_policy_file] if settings.links_households else []),
+    ]
+    policies = [load_policy(file) for file in files]
+    return {policy.kind: GoldenRules.declared(policy, registries, attributes) for policy in policies}
+
+
+def contributions_of(
+    work: UnitOfWork, entity: str, rules: GoldenRules, made: Mapping[int, dict[str, Any]]
+) -> list[Contribution]:
+    """The current versions of the entity's active records, each with what is `made` for it."""
     rows = work.connection.execute(
         select(
             record.c.record_id,
@@ -95,7 +116,8 @@ def contributions_of(work: UnitOfWork, entity: str, rules: GoldenRules) -> list[
             version=version,
             registry=registry,
             observed_on=date.fromisoformat(observed) if observed else None,
-            attributes={n: v for n, v in orjson.loads(attributes).items() if n in rules.attributes},
+            attributes={n: v for n, v in orjson.loads(attributes).items() if n in rules.attributes}
+            | made.get(record_id, {}),
             issues=orjson.loads(issues) if issues else {},
         )
         for record_id, version, registry, observed, attributes, issues in rows
@@ -108,20 +130,35 @@ def last_as_of(work: UnitOfWork) -> date:
     return date.fromisoformat(told["as_of"]) if told else date(date.today().year, 12, 31)  # noqa: DTZ011
 
 
-def golden_of(work: UnitOfWork, entity: str, rules: GoldenRules, *, as_of: date) -> Golden | None:
+def goldens_of(
+    work: UnitOfWork, entities: Collection[str], rules: Mapping[str, GoldenRules], *, as_of: date
+) -> dict[str, Golden | None]:
     """None for an entity that has no active record."""
-    contributions = contributions_of(work, entity, rules)
-    if not contributions:
-        return None
-    return survive(rules.policy, contributions=contributions, setting=Setting(as_of=as_of, trust=rules.trust))
+    kind = {entity: work.state.entities[entity].kind for entity in entities}
+    listed = {
+        r for entity in entities if kind[entity] == HOUSEHOLD for r in work.state.members.get(entity, ())
+    }
+    made = rosters_of(work, listed) if listed else {}
+    found: dict[str, Golden | None] = {}
+    for entity in entities:
+        its = rules[kind[entity]]
+        contributions = contributions_of(work, entity, its, made)
+        setting = Setting(as_of=as_of, trust=its.trust)
+        found[entity] = (
+            survive(its.policy, contributions=contributions, setting=setting) if contributions else None
+        )
+    return found
 
 
-def renew_golden(work: UnitOfWork, entities: Collection[str], rules: GoldenRules, *, stamp: Stamp) -> None:
+def renew_golden(
+    work: UnitOfWork, entities: Collection[str], rules: Mapping[str, GoldenRules], *, stamp: Stamp
+) -> None:
     """Computes the golden records and aliases of entities anew and keeps what differs, with an event each."""
     as_of = last_as_of(work)
-    now = {entity: golden_of(work, entity, rules, as_of=as_of) for entity in entities}
-    _keep_golden(work, now, rules, as_of=as_of, stamp=stamp)
-    _keep_aliases(work, entities, rules, stamp=stamp)
+    for kind, its in rules.items():
+        of_kind = [entity for entity in entities if work.state.entities[entity].kind == kind]
+        _keep_golden(work, goldens_of(work, of_kind, rules, as_of=as_of), its, as_of=as_of, stamp=stamp)
+        _keep_aliases(work, of_kind, its, stamp=stamp)
 
 
 def _keep_golden(
@@ -175,7 +212,7 @@ def _keep_golden(
 def _keep_aliases(work: UnitOfWork, entities: Collection[str], rules: GoldenRules, *, stamp: Stamp) -> None:
     now: set[tuple[int, str, str]] = set()
     for entity in entities:
-        for contribution in contributions_of(work, entity, rules):
+        for contribution in contributions_of(work, entity, rules, {}) if rules.aliases else ():
             for attribute, scheme in rules.aliases.items():
                 said = contribution.attributes.get(attribute) or []
                 values = [said] if isinstance(said, str) else said

@@ -88,7 +88,9 @@ def test_records_are_named_as_the_truth_names_them(deliveries: Path, landed):
         for row in chunk.table.select(["kind", "local_id", "op"]).to_pylist()
         if row["op"] == "upsert"
     }
-    assert found == expected
+    residences = {name for name in found if name[:2] == ("population", "household")}
+    assert residences  # told on the rows of people, not by the truth
+    assert found - residences == expected
 
 
 def test_withdrawn_records_were_sent_before_or_are_told_unknown(deliveries: Path, landed):

@@ -68,6 +68,11 @@ FLOWS = {
     ),
     "golden": Flow(("membership",), ("golden", "alias"), records=True),
     "number": Flow(("entity", "membership", "golden"), ("ssn",), records=True),
+    "household": Flow(("entity", "membership", "decision"), ("model", "edge"), records=True),
+    "household_reconcile": Flow(
+        ("edge", "decision", "entity", "membership"), ("entity", "membership", "golden", "review")
+    ),
+    "household_golden": Flow(("entity", "membership", "golden"), ("golden",), records=True),
 }
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from matching.model import load_model
 from matching.standardise.features import feature_columns
+from mdm.pipeline.housemates import HOUSEMATES
 from mdm.registries.attributes import load_attributes
 
 CONFIGS = Path(__file__).parents[3] / "configs"
@@ -96,8 +97,11 @@ def _slip(text: str, draw: random.Random) -> str:
 
 
 def feature_table(records: list[dict]) -> pa.Table:
+    """Of records beside which nobody stands on any list."""
     attributes = load_attributes(CONFIGS / "attributes.yaml").of("person")
     features = feature_columns("person", pa.Table.from_pylist(records), declaration=attributes)
+    nobody = pa.nulls(len(records), pa.list_(pa.uint64()))
+    features = features.append_column(HOUSEMATES, nobody)
     return features.append_column("record_id", pa.array(range(len(records)), pa.int64()))
 
 

@@ -72,8 +72,8 @@ def test_limits_of_a_share_are_the_numbers_that_would_be_no_surprise(pairs, data
     possible = [
         k
         for k in range(same, pairs - (judged - same) + 1)
-        if (same == 0 or hypergeom.sf(same - 1, pairs, k, judged) > tail)
-        and (same == judged or hypergeom.cdf(same, pairs, k, judged) > tail)
+        if (same == 0 or hypergeom.sf(same - 1, pairs, k, judged) > tail + 1e-12)
+        and (same == judged or hypergeom.cdf(same, pairs, k, judged) > tail + 1e-12)
     ]
     assert (found.low, found.high) == (min(possible) / pairs, max(possible) / pairs)
 

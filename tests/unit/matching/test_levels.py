@@ -23,6 +23,9 @@ LEVELS = [
     {"equal": ["a"], "missing": "b"},
     {"overlap": "many"},
     {"present": ["a", "n"]},
+    {"shared": "many"},
+    {"shared": "many", "at_least": 2, "percent_of_both": 67},
+    {"shared": "many", "percent_of_shorter": 100},
     {"all_of": [{"equal": ["a"]}, {"within": "n", "at_most": 2}]},
     {"any_of": [{"equal": ["a"]}, {"overlap": "many"}]},
 ]
@@ -43,7 +46,7 @@ side = st.fixed_dictionaries(
         "b": text,
         "n": small,
         "k": small,
-        "many": st.none() | st.lists(st.sampled_from("xyz"), min_size=1, max_size=2),
+        "many": st.none() | st.lists(st.sampled_from("wxyz"), min_size=1, max_size=4),
     }
 )
 
@@ -68,6 +71,17 @@ def test_sql_and_python_agree(declared, pairs):
     connection.close()
     holds = level.test()
     assert in_sql == [holds(left, right) for left, right in pairs]
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "both", "shorter"),
+    [("abcd", "abcd", True, True), ("abcd", "abc", True, True), ("abcde", "ab", False, True), ("abc", "abx", True, False), ("abx", "acy", False, False)],
+)  # fmt: skip
+def test_how_much_two_lists_share(left, right, both, shorter):
+    sides = {"many": list(left)}, {"many": list(right)}
+    declared = {"shared": "many", "at_least": 2}
+    assert ADAPTER.validate_python({**declared, "percent_of_both": 50}).test()(*sides) is both
+    assert ADAPTER.validate_python({**declared, "percent_of_shorter": 100}).test()(*sides) is shorter
 
 
 def test_a_level_tells_which_columns_it_reads():
