@@ -25,7 +25,7 @@ from mdm.store.keys import make_key, make_log_key
 from mdm.store.landing import LandedFile, LandingCounts, land_file
 from mdm.store.models import keep_model
 from mdm.store.schema import create
-from mdm.store.tables import entity, membership, record, ssn
+from mdm.store.tables import entity, membership, record, review, ssn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -208,6 +208,14 @@ class Village:
     def query(self, statement: Any) -> list[Any]:
         with self.identity.engine.connect() as connection:
             return list(connection.execute(statement).all())
+
+    def open_questions(self) -> list[int]:
+        return [
+            number
+            for (number,) in self.query(
+                select(review.c.review_id).where(review.c.state == "open").order_by(review.c.review_id)
+            )
+        ]
 
     def homes(self) -> dict[str, str]:
         """registry/local_id to entity ID, of every record that is in an entity."""

@@ -16,6 +16,8 @@ from mdm.cli.log import log_commands
 from mdm.cli.openlineage import openlineage
 from mdm.cli.quarantine import quarantine_commands
 from mdm.cli.registry import registry_commands
+from mdm.cli.reviews import approval_commands, review_commands
+from mdm.cli.steward import decide, merge, number_commands, split, unmerge, withdraw
 from mdm.cli.terminal import (
     AsOfOption,
     JsonOption,
@@ -24,6 +26,7 @@ from mdm.cli.terminal import (
     confirm_overwrite,
     err,
     load_settings,
+    opened_store,
     out,
     plain_errors,
     print_json,
@@ -41,12 +44,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+_BY_HAND = "Changes by hand"
 app.add_typer(registry_commands, name="registry")
 app.add_typer(quarantine_commands, name="quarantine")
 app.add_typer(log_commands, name="log")
 app.command()(backup)
 app.command()(restore)
 app.add_typer(entity_commands, name="entity")
+app.add_typer(review_commands, name="review", rich_help_panel=_BY_HAND)
+app.add_typer(approval_commands, name="approval", rich_help_panel=_BY_HAND)
+app.add_typer(number_commands, name="number", rich_help_panel=_BY_HAND)
+for command in (merge, unmerge, split, decide, withdraw):
+    app.command(rich_help_panel=_BY_HAND)(command)
 app.command()(openlineage)
 
 PeopleOption = Annotated[
@@ -150,11 +159,8 @@ def ingest(
 ) -> None:
     """Read files of the registries into the store. What cannot be accepted goes to quarantine with a reason."""
     from mdm.pipeline.ingest import Ingest
-    from mdm.store.schema import require
 
-    with plain_errors():
-        settings = load_settings(store)
-        require(settings)
+    with opened_store(store) as settings:
         with progress_bars() as bars:
             ingest_ = Ingest(settings, delivered_on=_day(delivered), progress=bars)
             if registry is not None:
@@ -194,11 +200,8 @@ def run(
 ) -> None:
     """Match, cluster, reconcile, compute golden records and issue numbers. A run that was stopped goes on where it was."""
     from mdm.pipeline.run import run as run_batch
-    from mdm.store.schema import require
 
-    with plain_errors():
-        settings = load_settings(store)
-        require(settings)
+    with opened_store(store) as settings:
         with progress_bars() as bars:
             report = run_batch(settings, force=force, retrain=retrain, progress=bars)
         if as_json:
@@ -226,11 +229,8 @@ def evaluate(
     from mdm.pipeline.evaluation import anchor_of
     from mdm.pipeline.evaluation import evaluate as evaluate_store
     from mdm.registries.declaration import load_registries
-    from mdm.store.schema import require
 
-    with plain_errors():
-        settings = load_settings(store)
-        require(settings)
+    with opened_store(store) as settings:
         anchor = anchor_of(load_registries(settings.registries_folder))
         result = evaluate_store(settings, truth, anchor=anchor)
         if as_json:
@@ -275,11 +275,8 @@ def export(
     from mdm.pipeline.export import export as export_file
     from mdm.registries.attributes import load_attributes
     from mdm.registries.declaration import load_registries
-    from mdm.store.schema import require
 
-    with plain_errors():
-        settings = load_settings(store)
-        require(settings)
+    with opened_store(store) as settings:
         confirm_overwrite(path, force=force)
         attributes = load_attributes(settings.attributes_file)
         registries = load_registries(settings.registries_folder, attributes=attributes)
@@ -300,11 +297,8 @@ def export(
 def verify(*, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Prove that the store is what its events say; the first thing that is wrong is named."""
     from mdm.pipeline.verify import verify as verify_store
-    from mdm.store.schema import require
 
-    with plain_errors():
-        settings = load_settings(store)
-        require(settings)
+    with opened_store(store) as settings:
         with err.status("Verifying") as status:
             checks = verify_store(settings, tell=lambda name: status.update(f"Verifying {name}"))
         if as_json:

@@ -47,6 +47,14 @@ def restore(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `mdm backup` wrote.")],
     *,
     force: Annotated[bool, typer.Option("--force", help="Replace a store that is there.")] = False,
+    skip_numbers: Annotated[
+        int | None,
+        typer.Option(
+            "--skip-numbers",
+            min=0,
+            help="Pass over so many numbers of each kind, more than were issued after the backup; where nothing else tells.",
+        ),
+    ] = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -56,15 +64,25 @@ def restore(
     with plain_errors():
         settings = load_settings(store)
         with progress_bars() as bars, share_of(bars, "restore") as tell:
-            restored = read(settings, path, force=force, tell=tell)
+            restored = read(settings, path, force=force, skip_numbers=skip_numbers, tell=tell)
         manifest = restored.manifest
         if as_json:
-            shown = {"missing_keys": restored.missing_keys, "older_schema": restored.older_schema}
+            shown = {
+                "missing_keys": restored.missing_keys,
+                "older_schema": restored.older_schema,
+                "numbers_known": restored.numbers_known,
+            }
             print_json({**manifest.model_dump(mode="json"), **shown})
         else:
             out.print(f"The store is as it was at {manifest.made_at}: {manifest.store.events:,} events.")
             out.print(
                 "Next: mdm init (the schema is an older one)" if restored.older_schema else "Next: mdm verify"
+            )
+        if not restored.numbers_known:
+            err.print(
+                "[bold yellow]Warning[/] Nothing tells which numbers were issued after the backup, so none can be issued. Restore"
+                " with the mark beside the SSN key in its place, or with --skip-numbers N.",
+                soft_wrap=True,
             )
         if restored.missing_keys:
             err.print(

@@ -16,9 +16,8 @@ from mdm.cli.terminal import (
     SealedOption,
     StoreOption,
     confirm_overwrite,
-    load_settings,
+    opened_store,
     out,
-    plain_errors,
     print_json,
 )
 from mdm.errors import InputError
@@ -201,20 +200,16 @@ class _Asked:
 @contextmanager
 def _asked(name: str, *, as_of: str | None, include_sealed: bool, store: str | None) -> Iterator[_Asked]:
     from mdm.registries.attributes import load_attributes
-    from mdm.registries.declaration import load_registries
+    from mdm.registries.declaration import load_registries, sealed_codes
     from mdm.store.engine import reading
     from mdm.store.moments import read_moment
     from mdm.store.resolving import parse_name, resolve_one
-    from mdm.store.schema import require
 
-    with plain_errors():
+    with opened_store(store) as settings:
         given = parse_name(name)
-        settings = load_settings(store)
-        require(settings)
         attributes = load_attributes(settings.attributes_file)
         registries = load_registries(settings.registries_folder, attributes=attributes)
-        sealed = {code for code, declared in registries.items() if declared.sensitivity == "sealed"}
-        hidden = frozenset() if include_sealed else frozenset(sealed)
+        hidden = frozenset() if include_sealed else sealed_codes(registries)
         if given.kind == "record" and given.within in hidden:
             raise InputError(
                 f"{given.within} is a sealed registry", hint="Add --include-sealed if you may see it."

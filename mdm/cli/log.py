@@ -11,7 +11,7 @@ from mdm.cli.terminal import (
     JsonOption,
     StoreOption,
     confirm_overwrite,
-    load_settings,
+    opened_store,
     out,
     plain_errors,
     print_json,
@@ -36,11 +36,8 @@ def sign(
 ) -> None:
     """Sign all events so far. Keep the outcome elsewhere: against it no later change of the past goes unseen."""
     from mdm.store.proofs import checkpoint
-    from mdm.store.schema import require
 
-    with plain_errors():
-        settings = load_settings(store)
-        require(settings)
+    with opened_store(store) as settings:
         signed = checkpoint(settings)
         if signed is None:
             raise InputError("the log is empty: there is nothing to sign")
@@ -58,11 +55,8 @@ def key(
     """Show the public key by which checkpoints and proofs are verified."""
     from mdm.store.engine import bulk
     from mdm.store.keys import log_public_key
-    from mdm.store.schema import require
 
-    with plain_errors():
-        settings = load_settings(store)
-        require(settings)
+    with opened_store(store) as settings:
         with bulk(settings) as opened:
             public_key = log_public_key(settings, opened)
         shown = {"public_key": public_key} if as_json else None
@@ -84,11 +78,8 @@ def prove(
     """Write a proof (JSON) that an event is in the signed log. It holds the event, and whatever personal data that has."""
     from mdm.store.engine import bulk
     from mdm.store.proofs import inclusion
-    from mdm.store.schema import require
 
-    with plain_errors():
-        settings = load_settings(store)
-        require(settings)
+    with opened_store(store) as settings:
         with bulk(settings) as opened:
             proof = inclusion(opened, seq, checkpoint=size)
         _write_proof(proof, path, force=force)
@@ -108,11 +99,8 @@ def prove_consistency(
     """Write a proof (JSON) that the log only grew from one checkpoint to another."""
     from mdm.store.engine import bulk
     from mdm.store.proofs import consistency
-    from mdm.store.schema import require
 
-    with plain_errors():
-        settings = load_settings(store)
-        require(settings)
+    with opened_store(store) as settings:
         with bulk(settings) as opened:
             proof = consistency(opened, old, new)
         _write_proof(proof, path, force=force)
@@ -149,11 +137,8 @@ def check(
 def _public_key(store: str | None) -> str:
     from mdm.store.engine import bulk
     from mdm.store.keys import log_public_key
-    from mdm.store.schema import require
 
-    settings = load_settings(store)
-    require(settings)
-    with bulk(settings) as opened:
+    with opened_store(store) as settings, bulk(settings) as opened:
         return log_public_key(settings, opened)
 
 

@@ -7,7 +7,12 @@ from typing import Annotated
 
 import typer
 
-from mdm.cli.terminal import StoreOption, confirm_overwrite, load_settings, out, plain_errors
+from mdm.cli.terminal import (
+    StoreOption,
+    confirm_overwrite,
+    opened_store,
+    out,
+)
 
 
 def openlineage(
@@ -26,11 +31,8 @@ def openlineage(
     from mdm.pipeline.openlineage import export_run
     from mdm.registries.attributes import load_attributes
     from mdm.registries.declaration import load_registries
-    from mdm.store.schema import require
 
-    with plain_errors():
-        settings = load_settings(store)
-        require(settings)
+    with opened_store(store) as settings:
         confirm_overwrite(path, force=force)
         attributes = load_attributes(settings.attributes_file)
         registries = load_registries(settings.registries_folder, attributes=attributes)

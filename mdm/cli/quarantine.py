@@ -8,7 +8,13 @@ from typing import Annotated
 import typer
 
 from mdm.cli import show
-from mdm.cli.terminal import JsonOption, StoreOption, load_settings, out, plain_errors, print_json
+from mdm.cli.terminal import (
+    JsonOption,
+    StoreOption,
+    opened_store,
+    out,
+    print_json,
+)
 
 quarantine_commands = typer.Typer(
     help="Rows that could not be accepted: list, repair and replay, dismiss.", no_args_is_help=True
@@ -25,11 +31,8 @@ def list_rows(
 ) -> None:
     """Show open rows: number, file, row, reason. `mdm export quarantine` writes them with their raw text."""
     from mdm.pipeline.replay import open_rows
-    from mdm.store.schema import require
 
-    with plain_errors():
-        settings = load_settings(store)
-        require(settings)
+    with opened_store(store) as settings:
         rows = open_rows(settings, registry=registry, limit=limit)
         if as_json:
             print_json(rows)
@@ -51,11 +54,8 @@ def replay_rows(
 ) -> None:
     """Send repaired rows through the same mapping and validation again. Accepted ones leave the quarantine."""
     from mdm.pipeline.replay import replay
-    from mdm.store.schema import require
 
-    with plain_errors():
-        settings = load_settings(store)
-        require(settings)
+    with opened_store(store) as settings:
         counts = replay(settings, file)
         if as_json:
             print_json(counts)
@@ -69,10 +69,7 @@ def dismiss_row(
 ) -> None:
     """Close a row that needs no repair. It is kept."""
     from mdm.pipeline.replay import dismiss
-    from mdm.store.schema import require
 
-    with plain_errors():
-        settings = load_settings(store)
-        require(settings)
+    with opened_store(store) as settings:
         dismiss(settings, quarantine_id)
         out.print(f"Row {quarantine_id} is dismissed.")

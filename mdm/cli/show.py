@@ -154,6 +154,8 @@ def checks(found: list[Check]) -> None:
             check.name, number(check.examined), "[red]wrong[/]" if check.wrong else "[green]sound[/]"
         )
     out.print(shown)
+    for note in (note for check in found for note in check.notes):
+        out.print(f"[yellow]Not examined[/] {note}", soft_wrap=True)
 
 
 def registries(declared: Mapping[str, RegistryDeclaration]) -> None:

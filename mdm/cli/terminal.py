@@ -80,6 +80,17 @@ def plain_errors() -> Iterator[None]:
         raise typer.Exit(130) from None
 
 
+@contextmanager
+def opened_store(store: str | None) -> Iterator[Settings]:
+    """Settings of a store that is there and has the expected schema; mistakes are told as `plain_errors` tells them."""
+    from mdm.store.schema import require
+
+    with plain_errors():
+        settings = load_settings(store)
+        require(settings)
+        yield settings
+
+
 def _told_by_a_library(error: ValueError) -> MdmError:
     """The rooms below know no MdmError; what they say to the user is one here. Any other error is a fault of ours."""
     from golden_record.policy import PolicyError
@@ -182,6 +193,7 @@ __all__ = [
     "fail",
     "load_settings",
     "number",
+    "opened_store",
     "out",
     "plain_errors",
     "print_json",

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mdm.identity.decisions import DecisionKind  # pydantic reads it
 from mdm.identity.numbers import NumberState, Reason  # pydantic reads it
 
 Version = Annotated[int, Field(ge=1)]
+
+
+class DecisionKind(StrEnum):
+    """What a person says of two records: one person, or never."""
+
+    MUST_LINK = "must_link"
+    CANNOT_LINK = "cannot_link"
 
 
 class _Command(BaseModel):
@@ -58,6 +65,39 @@ class Revoke(_Command):
     right: int
 
 
+class Verdict(StrEnum):
+    """A steward's answer to a question: one person, two people, or nothing to decide."""
+
+    SAME = "same"
+    DIFFERENT = "different"
+    DISMISSED = "dismissed"
+
+
+class DecideReview(_Command):
+    """Answers a question. `version` is the question's version on which the answer was given; a later one refuses it."""
+
+    type: Literal["decide_review"] = "decide_review"
+    review: int = Field(ge=1)
+    verdict: Verdict
+    survivor: str | None = None
+    version: Version | None = None
+
+
+class ReserveNumbers(_Command):
+    """Social-security numbers set aside, to be given to people by hand."""
+
+    type: Literal["reserve_numbers"] = "reserve_numbers"
+    count: int = Field(ge=1, le=10_000)
+
+
+class AssignNumber(_Command):
+    """Gives a reserved number to a person whom the population database knows and who has none."""
+
+    type: Literal["assign_number"] = "assign_number"
+    number: str
+    entity: str
+
+
 class ChangeNumber(_Command):
     """A number's state, set by a person. Superseded is set by merges only."""
 
@@ -67,4 +107,7 @@ class ChangeNumber(_Command):
     reason: Reason
 
 
-Command = Annotated[Merge | Unmerge | Split | Decide | Revoke | ChangeNumber, Field(discriminator="type")]
+Command = Annotated[
+    Merge | Unmerge | Split | Decide | Revoke | DecideReview | ReserveNumbers | AssignNumber | ChangeNumber,
+    Field(discriminator="type"),
+]

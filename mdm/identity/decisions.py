@@ -7,22 +7,18 @@ between records, so they outlive every clustering and every model.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import product
 from typing import TYPE_CHECKING
 
 import networkx as nx
+
+from mdm.identity.commands import DecisionKind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
 # beyond so many, two sides are kept apart by a star of pairs instead of all of them
 _ALL_PAIRS_UP_TO = 2_000
-
-
-class DecisionKind(StrEnum):
-    MUST_LINK = "must_link"
-    CANNOT_LINK = "cannot_link"
 
 
 @dataclass(frozen=True, slots=True)

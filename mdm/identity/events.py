@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 class EventKind(StrEnum):
     STORE_CREATED = "store.created"
     KEY_BOUND = "key.bound"
+    STORE_RESTORED = "store.restored"
     BATCH_LANDED = "batch.landed"
     QUARANTINE_RESOLVED = "quarantine.resolved"
     MODEL_KEPT = "model.kept"
@@ -175,6 +176,10 @@ def seal_one(
 def leaf_hash(body: str) -> str:
     """RFC 6962 section 2.1, hexadecimal."""
     return hashlib.sha256(b"\x00" + body.encode()).hexdigest()
+
+
+LEAF_HASH = "sha256('\\x00'::BLOB || encode(body))"
+"""DuckDB: the same over a column `body`."""
 
 
 def json_strings(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:

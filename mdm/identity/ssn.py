@@ -91,6 +91,12 @@ class NumberPlan:
 
 def kind_of(number: str) -> NumberKind | None:
     """The kind of a well-formed number with a right check digit, else None."""
-    if len(number) != 12 or not number.isdecimal() or number[0] == "0" or not verhoeff.is_valid(number):
+    if (
+        len(number) != 12
+        or not number.isascii()
+        or not number.isdecimal()
+        or number[0] == "0"
+        or not verhoeff.is_valid(number)
+    ):
         return None
     return NumberKind.TEMPORARY if number[0] == "1" else NumberKind.SSN

@@ -10,7 +10,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from mdm.identity.decisions import Decision, DecisionKind, across
+from mdm.identity.commands import DecisionKind
+from mdm.identity.decisions import Decision, across
 from mdm.identity.events import EventKind, canonical_json
 from mdm.identity.numbers import LIVE, NumberKind, NumberState
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 from mdm.duck import open_duckdb
 from mdm.errors import InputError
 from mdm.identity.numbers import NumberKind
+from mdm.registries.declaration import sealed_codes
 from mdm.store.engine import bulk, reading
 from mdm.store.moments import Moment, read_moment
 
@@ -58,11 +59,7 @@ def export(
         raise InputError(
             "the quarantine is exported as it is now", where="--as-of", hint="Leave --as-of out."
         )
-    sealed = (
-        []
-        if include_sealed
-        else [code for code, declared in registries.items() if declared.sensitivity == "sealed"]
-    )
+    sealed = [] if include_sealed else sorted(sealed_codes(registries))
     moment = None
     if as_of is not None:
         with reading(settings) as connection:

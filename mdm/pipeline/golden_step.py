@@ -18,11 +18,14 @@ from mdm.store.log import append_event, last_event
 
 if TYPE_CHECKING:
     from mdm.store.engine import Bulk
+    from mdm.store.golden import GoldenRules
 
 _STANDING = pa.schema(
     [("golden_id", pa.int64()), ("entity_key", pa.int64())]
     + [(name, pa.string()) for name in ("hash", "policy", "as_of")]
 )
+
+_TRUST = pa.schema([("registry", pa.string()), ("attribute", pa.string()), ("trust", pa.float64())])
 
 
 def golden_step(context: Context, store: Bulk) -> StepResult:
@@ -39,11 +42,7 @@ def golden_step(context: Context, store: Bulk) -> StepResult:
     connection.execute(
         f"CREATE OR REPLACE TEMP VIEW contribution AS FROM {records} JOIN membership USING (record){concerned}"
     )
-    trust = [
-        {"registry": code, "attribute": attribute, "trust": value}
-        for (code, attribute), value in context.golden_rules.trust.declared.items()
-    ]
-    connection.register("trust", pa.Table.from_pylist(trust))
+    connection.register("trust", trust_table(context.golden_rules))
     survive_all(
         connection,
         policy=context.policy,
@@ -73,8 +72,24 @@ def golden_step(context: Context, store: Bulk) -> StepResult:
             "unchanged": total - changed,
             "aliases": aliases,
             "policy": context.policy.hash,
+            # at this event every golden record is of the members then and of what deliveries up to this one said
+            "moment": {
+                "event": store.next_id("event", "seq") - 1,
+                "batch": context.workspace.landed,
+                "as_of": as_of.isoformat(),
+                "rules": context.golden_rules.hash,
+            },
         },
     )
+
+
+def trust_table(rules: GoldenRules) -> pa.Table:
+    """As `survive_all` takes it."""
+    declared = [
+        {"registry": code, "attribute": attribute, "trust": value}
+        for (code, attribute), value in rules.trust.declared.items()
+    ]
+    return pa.Table.from_pylist(declared, schema=_TRUST)
 
 
 def as_of_day(newest: date | None) -> date:
@@ -110,7 +125,13 @@ def _write_changes(context: Context, store: Bulk, as_of: date, affected: str | N
     changed = int(tallies["begun"]["count"])
     if changed == 0 and tallies["ended"]["count"] == 0:
         return 0, total
-    data = {**tallies, "as_of": as_of.isoformat(), "kind": PERSON, "rules": context.golden_rules.hash}
+    data = {
+        **tallies,
+        "as_of": as_of.isoformat(),
+        "batch": context.workspace.landed,
+        "kind": PERSON,
+        "rules": context.golden_rules.hash,
+    }
     seq = append_event(store, EventKind.GOLDEN_COMPUTED, data, stamp=context.stamp("golden records"))
     if tallies["ended"]["count"]:
         store.stage("ended_golden", connection.sql("SELECT golden_id FROM golden_ended").to_arrow_table())

@@ -14,6 +14,7 @@ from mdm.pipeline.delta import AFFECTED, find_affected
 from mdm.pipeline.steps import PERSON, Context, StepResult
 from mdm.store.log import append_events
 from mdm.store.reviews import raise_reviews
+from mdm.store.sequences import set_aside
 
 if TYPE_CHECKING:
     from mdm.store.engine import Bulk
@@ -102,7 +103,7 @@ def _issue(context: Context, store: Bulk, kind: NumberKind) -> int:
     count = int(people.num_rows)
     if count == 0:
         return 0
-    start = int(store.scalar(f"SELECT COALESCE(MAX(sequence), -1) FROM ssn WHERE kind = '{kind}'")) + 1
+    start = set_aside(context.settings, store.scalar, kind, count=count, key=context.numbers.fingerprint)
     numbers = pa.array(context.numbers.numbers(kind, start=start, count=count), pa.string())
     sequence = pa.array(np.arange(start, start + count))
     reason = Reason.ANCHORED if kind is NumberKind.SSN else Reason.NOT_ANCHORED

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from mdm.errors import IdentityError
-from mdm.identity.changes import Event, plan
+from mdm.identity.changes import plan
 from mdm.identity.commands import Merge
 from mdm.identity.decisions import Decisions
 from mdm.identity.events import EventKind
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mdm.identity.events import Stamp
+    from mdm.identity.plans import Event
     from mdm.identity.reconcile import Merge as ProposedMerge
     from mdm.identity.reconcile import Move
     from mdm.store.engine import Bulk

@@ -29,15 +29,16 @@ from mdm.pipeline.workspace import discard, workspace
 from mdm.registries.attributes import load_attributes
 from mdm.registries.declaration import load_registries
 from mdm.store.engine import bulk
+from mdm.store.golden import GoldenRules
 from mdm.store.keys import number_plan
 from mdm.store.log import append_event
 from mdm.store.models import current_model
 from mdm.store.proofs import checkpoint
+from mdm.store.sequences import require_known, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from golden_record.policy import Policy
     from matching.model import Model
     from mdm.registries.declaration import RegistryDeclaration
     from mdm.settings import Settings
@@ -53,6 +54,8 @@ STEPS: dict[str, Callable[[Context, Bulk], StepResult]] = {
     "golden": golden_step,
     "number": number_step,
 }
+_LEFT_FILES = {"cluster": "reconcile"}
+"""Steps that leave a file of their name in the work folder, and the step that reads it. All else that a step needs is in the store."""
 _STEP_ROWS = pa.schema(
     [("step", pa.string()), ("seconds", pa.float64()), ("rows", pa.int64()), ("detail", pa.string())]
 )
@@ -128,7 +131,8 @@ def run(
     attributes = load_attributes(settings.attributes_file)
     registries = load_registries(settings.registries_folder, attributes=attributes)
     with bulk(settings, writes=True) as store:
-        declared = _declared(model, policy, registries)
+        rules = GoldenRules.declared(policy, registries, attributes)
+        declared = _declared(model, rules, registries)
         fingerprint = _fingerprint(store, declared)
         last = store.scalar(
             "SELECT run_id FROM run WHERE finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT 1"
@@ -140,7 +144,8 @@ def run(
         if unchanged and not force and not retrain:
             return RunReport(run_id=last, nothing_to_do=True, steps=_finished_steps(store, last))
         numbers = number_plan(settings, store)
-        delta = None if force or retrain else _delta(store, last, declared, model)
+        require_known(store.scalar)
+        delta = None if force or retrain else _delta(store, last, declared, model, rules)
         run_id, resumed = _begin(store, fingerprint, declared, source)
         done = {step.step: step for step in _finished_steps(store, run_id)}
     with (
@@ -162,7 +167,12 @@ def run(
             retrain=retrain,
             delta=delta,
         )
+        for name, reader in _LEFT_FILES.items():
+            if reader not in done and not work.has_saved(name):
+                done.pop(name, None)
         steps = [done.get(name) or _perform(context, name, progress) for name in STEPS]
+        with bulk(settings) as store:
+            settle(settings, store.scalar, key=numbers.fingerprint)
         _finish(settings, run_id, source, steps, actor=actor)
     checkpoint(settings, source=source)
     discard(settings, run_id)
@@ -195,6 +205,8 @@ def _note(context: Context, store: Bulk, finished: FinishedStep) -> None:
         "rows": finished.rows,
         "detail": canonical_json(finished.detail),
     }
+    # it may have been done before, and what it left was lost
+    store.execute(f"DELETE FROM run_step WHERE run_id = '{context.run_id}' AND step = '{finished.step}'")
     store.append("run_step", pa.Table.from_pylist([row]))
 
 
@@ -216,20 +228,35 @@ def _begin(store: Bulk, fingerprint: str, declared: str, source: Source) -> tupl
     return str(row["run_id"]), False
 
 
-def _delta(store: Bulk, last: str | None, declared: str, model: Model) -> Delta | None:
-    """What changed since the last run, where that one ran under the same declarations and its model still serves."""
+def _delta(store: Bulk, last: str | None, declared: str, model: Model, rules: GoldenRules) -> Delta | None:
+    """What changed since the last run, where that one ran under the same declarations and its model still serves.
+
+    None where what a run that did not come to its end has done must be looked at too.
+    """
     if last is None or store.scalar(f"SELECT declared FROM run WHERE run_id = '{last}'") != declared:
         return None
     trained = current_model(store, model.name)
     if trained is None or trained.declaration != model:
         return None
+    trained_then = orjson.loads(store.scalar(f"SELECT summary FROM run WHERE run_id = '{last}'"))["train"]
     kept = store.scalar(f"SELECT COUNT(*) FROM edge WHERE model <> '{trained.hash}'")
     finished = store.scalar(
         f"SELECT MAX(seq) FROM event WHERE kind = '{EventKind.RUN_FINISHED}' AND run = '{last}'"
     )
-    if kept:
+    upto = int(store.scalar(f"SELECT upto FROM run WHERE run_id = '{last}'"))
+    # by a run under other declarations that was given up, or by hand
+    otherwise = store.scalar(
+        f"SELECT COUNT(*) FROM event WHERE kind = '{EventKind.GOLDEN_COMPUTED}' AND seq > {upto}"
+        f""" AND body NOT LIKE '%"rules":"{rules.hash}"%'"""
+    )
+    # a proposal that was refused was lost with the process that made it
+    moved = store.scalar(
+        f"SELECT COUNT(*) FROM event WHERE kind IN ('{EventKind.ENTITY_MERGED}', '{EventKind.RECORDS_DETACHED}')"
+        f" AND run IS NOT NULL AND seq > {finished}"
+    )
+    if trained_then["model"] != trained.hash or kept or otherwise or moved:
         return None
-    return Delta(int(store.scalar(f"SELECT upto FROM run WHERE run_id = '{last}'")), int(finished))
+    return Delta(upto, int(finished))
 
 
 def _finish(
@@ -275,13 +302,21 @@ def _finished_steps(store: Bulk, run_id: str) -> list[FinishedStep]:
     return [known[name] for name in STEPS if name in known]
 
 
-def _declared(model: Model, policy: Policy, registries: Mapping[str, RegistryDeclaration]) -> str:
+def _declared(model: Model, rules: GoldenRules, registries: Mapping[str, RegistryDeclaration]) -> str:
     """Hash of everything declared that a run depends on."""
     standing = {
         code: [declared.trust, declared.anchor, declared.duplicate_free]
         for code, declared in registries.items()
     }
-    return _sha256(canonical_json([model.hash, policy.hash, standing]))
+    return _sha256(canonical_json([model.hash, rules.hash, standing]))
+
+
+_BY_HAND = (
+    EventKind.NUMBER_CHANGED,
+    EventKind.ENTITY_MERGED,
+    EventKind.ENTITY_UNMERGED,
+    EventKind.ENTITY_SPLIT,
+)
 
 
 def _fingerprint(store: Bulk, declared: str) -> str:
@@ -290,7 +325,6 @@ def _fingerprint(store: Bulk, declared: str) -> str:
         store.scalar(f"SELECT MAX({column}) FROM decision") for column in ("from_event", "until_event")
     ]
     # by hand: what a run itself changes is no news to the next one
-    numbered = store.scalar(
-        f"SELECT MAX(seq) FROM event WHERE kind = '{EventKind.NUMBER_CHANGED}' AND run IS NULL"
-    )
-    return _sha256(canonical_json([last_batch, decided, numbered, declared]))
+    kinds = ", ".join(f"'{kind}'" for kind in _BY_HAND)
+    by_hand = store.scalar(f"SELECT MAX(seq) FROM event WHERE kind IN ({kinds}) AND run IS NULL")
+    return _sha256(canonical_json([last_batch, decided, by_hand, declared]))

@@ -14,11 +14,11 @@ from matching.blocking import make_keys, make_pairs
 from matching.cluster import DECISION, Decided, Edges, Exclusion, cluster
 from matching.train import train
 from mdm.errors import InputError
-from mdm.identity.decisions import DecisionKind
+from mdm.identity.commands import DecisionKind
 from mdm.identity.events import Stamp
 from mdm.identity.reconcile import Question
 from mdm.pipeline.delta import CHANGED, Delta, concerned, find_changed
-from mdm.store.edges import write_edges
+from mdm.store.edges import read_edges, write_edges
 from mdm.store.engine import bulk
 from mdm.store.golden import GoldenRules
 from mdm.store.models import current_model, keep_model
@@ -152,7 +152,6 @@ def score_step(context: Context, store: Bulk) -> StepResult:
     changes = write_edges(
         store, connection, scored="edge", model=trained.hash, stamp=context.stamp("scored"), of=changed
     )
-    context.workspace.save("edge", "SELECT * FROM edge ORDER BY record_l, record_r")
     return StepResult(
         scored.pairs,
         {
@@ -171,8 +170,8 @@ def score_step(context: Context, store: Bulk) -> StepResult:
 
 def cluster_step(context: Context, store: Bulk) -> StepResult:
     connection, records = context.workspace.connection, context.person_table()
-    if not context.workspace.has_table("edge"):
-        context.workspace.load("edge")
+    if not context.workspace.has_table("edge"):  # another process scored
+        context.workspace.put("edge", read_edges(store))
     link = context.model.thresholds.link
     rows = connection.execute(
         "SELECT record_l, record_r, weight FROM edge WHERE weight >= ? AND conflict IS NULL", [link]

@@ -1,7 +1,8 @@
 """Proof that the store is what its events say. Each check names the first thing that is wrong.
 
 The projections (who is who, numbers, decisions) are rebuilt from the events, at every past moment; what is too large to
-stand in events (versions, golden records, edges, aliases) is held against the digests and tallies that stand there.
+stand in events (versions, golden records, edges, aliases) is held against the digests and tallies that stand there. The golden
+records that stand are computed anew from the record versions, where the rules that they were made by are still those declared.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mdm.duck import open_duckdb
-from mdm.pipeline.checks import deliveries, desk, entities, log, numbers, values
+from mdm.pipeline.checks import deliveries, desk, entities, log, numbers, survivors, values
 from mdm.pipeline.checks.opened import Opened
 from mdm.store.engine import bulk
 
@@ -35,6 +36,7 @@ CHECKS: dict[str, Callable[[Opened], Found]] = {
     "numbers": numbers.numbers,
     "affected entities": numbers.affected,
     "golden records": values.golden,
+    "golden values": survivors.survivors,
     "aliases": values.aliases,
     "questions": desk.reviews,
     "approvals": desk.approvals,
@@ -49,6 +51,8 @@ class Check:
     examined: int
     wrong: str | None
     """The first thing that is wrong, None if all is well."""
+    notes: tuple[str, ...] = ()
+    """What it could not examine, and why."""
 
 
 def verify(settings: Settings, *, tell: Callable[[str], None] = lambda _: None) -> list[Check]:
@@ -60,7 +64,8 @@ def verify(settings: Settings, *, tell: Callable[[str], None] = lambda _: None) 
         for name, check in CHECKS.items():
             tell(name)
             examined, wrong = check(opened)
-            checks.append(Check(name, examined, wrong))
+            checks.append(Check(name, examined, wrong, tuple(opened.notes)))
+            opened.notes.clear()
             if wrong:
                 break
     return checks

@@ -44,6 +44,8 @@ _MEMBERSHIPS = pa.schema([("entity", pa.int64()), ("record", pa.int64())])
 class Workspace:
     def __init__(self, connection: duckdb.DuckDBPyConnection, folder: Path, settings: Settings) -> None:
         self.connection, self.folder, self.settings = connection, folder, settings
+        self.landed = 0
+        """The last delivery of which the records here are; later ones may have landed since."""
 
     def path(self, name: str) -> Path:
         return self.folder / name
@@ -65,20 +67,21 @@ class Workspace:
         target = self.path(f"{name}.parquet")
         partial = target.with_suffix(".partial")
         self.connection.execute(f"COPY ({sql}) TO '{partial}' (FORMAT parquet, COMPRESSION zstd)")
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
         partial.replace(target)
 
-    def load(self, name: str) -> bool:
-        """Reads a saved file back into a table of its name, if there is one."""
+    def has_saved(self, name: str) -> bool:
+        return self.path(f"{name}.parquet").exists()
+
+    def load(self, name: str) -> None:
+        """Reads a saved file back into a table of its name."""
         target = self.path(f"{name}.parquet")
-        if not target.exists():
-            return False
         self.connection.execute(f"CREATE OR REPLACE TABLE {name} AS FROM read_parquet('{target}')")
-        return True
 
     def load_records(self, kind: str, attributes: Attributes) -> int:
         """Table `{kind}_record`: the current version of every active record, a column for each attribute."""
-        types = _attribute_types(attributes, kind)
-        structure, columns = _json_structure(types), _sql_columns(types)
+        structure, columns = json_columns(attributes, kind)
         self.connection.execute(
             f"CREATE OR REPLACE TABLE {kind}_record (record BIGINT, version INTEGER, registry VARCHAR,"
             f" observed_on DATE, issues VARCHAR, {columns})"
@@ -156,6 +159,7 @@ class Workspace:
     def _in_ranges(self, query: str, key: str, schema: pa.Schema) -> Iterator[pa.Table]:
         """One range is read from the store while the caller works on the one before."""
         with bulk(self.settings) as store, ThreadPoolExecutor(1) as ahead:
+            self.landed = store.scalar("SELECT COALESCE(MAX(batch_id), 0) FROM batch")
             last = store.scalar("SELECT COALESCE(MAX(record_id), 0) FROM record")
             queries = [
                 f"{query} AND {key} >= {start} AND {key} < {start + _RECORDS_AT_ONCE}"
@@ -188,6 +192,12 @@ def workspace(settings: Settings, run_id: str) -> Iterator[Workspace]:
 
 def discard(settings: Settings, run_id: str) -> None:
     shutil.rmtree(settings.work_folder / run_id, ignore_errors=True)
+
+
+def json_columns(attributes: Attributes, kind: str) -> tuple[str, str]:
+    """The attributes of a kind as the structure argument of json_transform, and as SQL columns."""
+    types = _attribute_types(attributes, kind)
+    return _json_structure(types), _sql_columns(types)
 
 
 def _attribute_types(attributes: Attributes, kind: str) -> dict[str, pa.DataType]:

@@ -16,6 +16,7 @@ from mdm.registries.source import SourceDeclaration  # noqa: TC001  pydantic rea
 from mdm.registries.yaml_source import YamlSource, parse_yaml, read_yaml
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -84,6 +85,11 @@ def load_registries(folder: Path, *, attributes: Attributes | None = None) -> di
             )
         registries[declaration.code] = declaration
     return registries
+
+
+def sealed_codes(registries: Mapping[str, RegistryDeclaration]) -> frozenset[str]:
+    """Registries of which even membership is a secret."""
+    return frozenset(code for code, declared in registries.items() if declared.sensitivity == "sealed")
 
 
 def parse_registry(text: str, *, name: str, attributes: Attributes) -> RegistryDeclaration:

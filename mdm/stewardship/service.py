@@ -8,28 +8,34 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from pydantic import TypeAdapter
 
 from golden_record.policy import load_policy
 from mdm.errors import ApprovalNeededError, IdentityError
-from mdm.identity.changes import Plan, plan
+from mdm.identity.changes import plan
 from mdm.identity.clock import Source
-from mdm.identity.commands import Command, Unmerge
+from mdm.identity.commands import Command, DecideReview, Unmerge
 from mdm.identity.events import EventKind, Stamp, canonical_json
+from mdm.identity.numbers import NumberKind
 from mdm.identity.reconcile import Question
 from mdm.registries.attributes import load_attributes
-from mdm.registries.declaration import load_registries
+from mdm.registries.declaration import load_registries, sealed_codes
 from mdm.store import desk
 from mdm.store.engine import make_engine
 from mdm.store.facts import load_for, standing_golden
 from mdm.store.golden import GoldenRules, golden_of, last_as_of, renew_golden
+from mdm.store.keys import SSN_KEY_FINGERPRINT, number_plan_of
+from mdm.store.sequences import set_aside, settle
 from mdm.store.unit_of_work import UnitOfWork, unit_of_work
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mdm.identity.plans import Plan
     from mdm.settings import Settings
 
 COMMANDS: TypeAdapter[Command] = TypeAdapter(Command)
@@ -42,6 +48,8 @@ class Answer:
     events: list[int] = field(default_factory=list)
     entities: dict[str, int] = field(default_factory=dict)
     """Entities that it changed, with their versions now."""
+    numbers: list[str] = field(default_factory=list)
+    """Numbers that it issued."""
     approval: int | None = None
     repeated: bool = False
     """The same request was carried out before; this is what it did then."""
@@ -70,15 +78,15 @@ class Preview:
 class Identity:
     """Commands on one store. Safe to share between threads; each command is a transaction of its own."""
 
-    def __init__(self, settings: Settings, *, source: Source | None = None) -> None:
+    def __init__(self, settings: Settings, *, source: Source | None = None, keep_open: bool = False) -> None:
+        """`keep_open` is for a process that makes many changes and opens the store in no other way meanwhile."""
         attributes = load_attributes(settings.attributes_file)
         registries = load_registries(settings.registries_folder, attributes=attributes)
         self.source = source or Source()
-        self.engine = make_engine(settings)
+        self.engine = make_engine(settings, keep_open=keep_open)
         self.anchors = sorted(code for code, declared in registries.items() if declared.anchor)
-        self.sealed = frozenset(
-            code for code, declared in registries.items() if declared.sensitivity == "sealed"
-        )
+        self.sealed = sealed_codes(registries)
+        self.settings = settings
         self.rules = GoldenRules.declared(load_policy(settings.person_policy_file), registries, attributes)
 
     def close(self) -> None:
@@ -160,7 +168,9 @@ class Identity:
         if request is not None:
             planned.events[0][2]["request"] = request
         stamp = self._stamp(actor, reason)
-        work.append(planned.events, stamp=stamp)
+        events = work.append(planned.events, stamp=stamp)
+        if isinstance(command, DecideReview):
+            desk.close_question(work, command.review, state=command.verdict, event=events[-1])
         if planned.entities:
             renew_golden(work, planned.entities, self.rules, stamp=stamp)
         questions = self._questions(work, command, planned)
@@ -175,8 +185,20 @@ class Identity:
             source=self.source,
             by_hand=True,
             approved_by=approved_by,
+            numbers=partial(self._fresh_numbers, work),
         )
         return plan(work.state, command, facts)
+
+    def _fresh_numbers(self, work: UnitOfWork, count: int) -> list[tuple[int, str]]:
+        """Those that an earlier request or run set aside are noted as issued, where they are in the store."""
+        fingerprint = work.meta(SSN_KEY_FINGERPRINT)
+        if fingerprint is None:
+            raise IdentityError("No number was given out yet.", hint="Run `mdm run` first.")
+        plan = number_plan_of(self.settings, fingerprint=fingerprint)
+        kind = NumberKind.SSN
+        settle(self.settings, work.scalar, key=fingerprint)
+        start = set_aside(self.settings, work.scalar, kind, count=count, key=fingerprint)
+        return list(enumerate(plan.numbers(kind, start=start, count=count), start=start))
 
     def _questions(self, work: UnitOfWork, command: Command, planned: Plan) -> list[Question]:
         """Records that joined after a merge now undone stay with the survivor; a person looks at those that may not belong there."""
@@ -198,7 +220,10 @@ class Identity:
         state = work.state
         numbers = {number: found.standing() for number, found in state.numbers.items()}
         known = [entity for entity in planned.entities if entity in state.entities]
-        before = standing_golden(work, known)
+        before = {
+            entity: None if row is None else orjson.loads(row["values"])
+            for entity, row in standing_golden(work, known).items()
+        }
         versions = {entity: state.entities[entity].version for entity in known}
         for event in planned.events:
             state.apply(0, *event)
@@ -237,10 +262,11 @@ class Identity:
     def _answer(self, work: UnitOfWork, events: list[int], *, repeated: bool = False) -> Answer:
         bodies = [work.event(seq) for seq in events]
         asked = next((b["data"]["approval"] for b in bodies if b["kind"] == EventKind.APPROVAL_ASKED), None)
+        issued = [b["data"]["number"] for b in bodies if b["kind"] == EventKind.NUMBER_ISSUED]
         names = desk.affected(work, events)
         work.load(names)
         versions = {name: work.state.entities[name].version for name in names}
-        return Answer(events=events, entities=versions, approval=asked, repeated=repeated)
+        return Answer(events=events, entities=versions, numbers=issued, approval=asked, repeated=repeated)
 
     def _stamp(self, actor: str, reason: str) -> Stamp:
         return Stamp(at=self.source.now(), actor=actor, reason=reason)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from sqlalchemy import func, insert, or_, select, update
 
 from mdm.errors import IdentityError, RepeatedKeyError
@@ -112,6 +111,8 @@ def close_approval(work: UnitOfWork, number: int, *, state: str, stamp: Stamp) -
 
 def raise_questions(work: UnitOfWork, questions: Sequence[Question], *, stamp: Stamp) -> None:
     """New questions only: one that is open or decided already is not asked twice."""
+    if not questions:
+        return
     known = set(
         work.connection.scalars(
             select(review.c.subject).where(review.c.subject.in_([q.subject for q in questions]))
@@ -136,6 +137,14 @@ def raise_questions(work: UnitOfWork, questions: Sequence[Question], *, stamp: S
     )
 
 
+def close_question(work: UnitOfWork, number: int, *, state: str, event: int) -> None:
+    work.connection.execute(
+        update(review)
+        .where(review.c.review_id == number)
+        .values(state=state, version=review.c.version + 1, decided_event=event)
+    )
+
+
 def resembling(work: UnitOfWork, records: Collection[int], others: Collection[int]) -> list[int]:
     """Of `records` those that have an edge to one of `others`."""
     pairs = work.connection.execute(
@@ -155,17 +164,3 @@ def registries_of(work: UnitOfWork, records: Collection[int]) -> set[str]:
             select(record.c.registry).where(record.c.record_id.in_(records), record.c.status == "active")
         )
     )
-
-
-def open_approvals(work: UnitOfWork) -> list[dict[str, Any]]:
-    rows = work.connection.execute(
-        select(approvals).where(approvals.c.state == "open").order_by(approvals.c.approval_id)
-    ).mappings()
-    return [
-        {
-            "approval": row["approval_id"],
-            "requested_by": row["requested_by"],
-            "command": orjson.loads(row["request"]),
-        }
-        for row in rows
-    ]

@@ -93,6 +93,14 @@ def write_edges(
     return EdgeChanges(added=added, removed=removed)
 
 
+def read_edges(bulk: Bulk) -> pa.Table:
+    """The edges that stand, as a scoring left them: record_l, record_r, weight, conflict."""
+    schema = pa.schema([EDGES.field(name) for name in ("record_l", "record_r", "weight", "conflict")])
+    return bulk.read(
+        "SELECT record_l, record_r, weight, conflict FROM edge ORDER BY record_l, record_r", schema
+    )
+
+
 def _replace(bulk: Bulk, connection: duckdb.DuckDBPyConnection, seq: int, *, removed: bool) -> None:
     if removed:
         gone = connection.sql(
@@ -101,7 +109,7 @@ def _replace(bulk: Bulk, connection: duckdb.DuckDBPyConnection, seq: int, *, rem
         bulk.append("edge_past", gone)
         bulk.stage("edge_gone", gone.select(["record_l", "record_r"]))
         bulk.execute(
-            "DELETE FROM edge WHERE EXISTS (SELECT 1 FROM edge_gone AS g WHERE g.record_l = edge.record_l AND g.record_r = edge.record_r)"
+            "DELETE FROM edge WHERE (record_l, record_r) IN (SELECT record_l, record_r FROM edge_gone)"
         )
     bulk.append(
         "edge",

@@ -18,7 +18,7 @@ import adbc_driver_postgresql
 import adbc_driver_sqlite.dbapi
 import psycopg
 import pyarrow as pa
-from sqlalchemy import NullPool, create_engine, event
+from sqlalchemy import NullPool, QueuePool, create_engine, event
 
 from mdm.store.faults import faults_told
 
@@ -65,12 +65,16 @@ class _Guard:
 _guard = _Guard()
 
 
-def make_engine(settings: Settings) -> Engine:
+def make_engine(settings: Settings, *, keep_open: bool = False) -> Engine:
+    """Connections to an SQLite file are closed after each use, so that `bulk` may have it, unless they are to be kept open.
+
+    The last one that is closed writes the whole log of the database back, which costs a change as much as its commit.
+    """
     if settings.is_sqlite:
         engine = create_engine(
             f"sqlite:///{settings.store_file}",
             connect_args={"timeout": 30},
-            poolclass=NullPool,
+            poolclass=QueuePool if keep_open else NullPool,
             hide_parameters=True,
             execution_options={SETTINGS: settings},
         )

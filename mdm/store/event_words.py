@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mdm.identity.decisions import DecisionKind
+from mdm.identity.commands import DecisionKind
 from mdm.identity.events import EventKind
 from mdm.identity.numbers import NumberKind, NumberState
 from mdm.identity.ssn import kind_of

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import func, select
+from sqlalchemy import func, select, union_all
 
 from mdm.errors import IdentityError
-from mdm.identity.changes import Facts, PastMerge
-from mdm.identity.commands import Merge, Split, Unmerge
+from mdm.identity.commands import (
+    AssignNumber,
+    ChangeNumber,
+    Decide,
+    DecideReview,
+    Merge,
+    ReserveNumbers,
+    Revoke,
+    Split,
+    Unmerge,
+    Verdict,
+)
 from mdm.identity.events import EventKind
 from mdm.identity.journeys import Arrival, taken_out
+from mdm.identity.plans import Facts, OpenQuestion, PastMerge
+from mdm.store.questions import question_row
 from mdm.store.tables import event, golden, membership, record, record_version, renumbering
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from mdm.identity.clock import Source
     from mdm.identity.commands import Command
@@ -30,6 +43,7 @@ def load_for(
     source: Source,
     by_hand: bool,
     approved_by: str | None = None,
+    numbers: Callable[[int], list[tuple[int, str]]] | None = None,
 ) -> Facts:
     """Brings what the command is about into the state at hand, and what the rules ask beside it.
 
@@ -40,37 +54,82 @@ def load_for(
         source: gives new entity IDs.
         by_hand: whether a person asks, not a run.
         approved_by: the second person, where there is one.
+        numbers: gives so many new numbers, with their places in the sequence.
     """
-    new_id = lambda: source.mint(1)[0]  # noqa: E731
     work.load(command.expected)
+    facts = Facts()
     match command:
         case Merge():
-            sides = [command.left, command.right]
-            work.load(sides)
-            if by_hand:
-                _load_decided(work)
-            verified = _verified(work, sides, anchors=anchors)
-            return Facts(
-                verified=verified,
-                replaced=_replaced(work, {number for ids in verified.values() for number in ids}),
-                golden=standing_golden(work, sides),
-                seeds=_seeds(work, sides) if by_hand else None,
-                approved_by=approved_by,
+            facts = _for_merge(
+                work, [command.left, command.right], anchors, by_hand=by_hand, approved_by=approved_by
             )
         case Unmerge():
             past = _past_merge(work, command.event)
             _load_decided(work)
-            return Facts(merge=past)
+            facts = Facts(merge=past)
         case Split():
             work.load([command.entity])
             _load_decided(work)
-            return Facts(golden=standing_golden(work, [command.entity]), new_id=new_id)
-        case _ if hasattr(command, "number"):
+            facts = Facts(golden=standing_golden(work, [command.entity]), new_id=lambda: source.mint(1)[0])
+        case DecideReview():
+            question = _question(work, command.review)
+            work.load_records(question.records)
+            if command.verdict is Verdict.SAME:
+                sides = sorted(
+                    {work.state.entity_of[r] for r in question.records if r in work.state.entity_of}
+                )
+                facts = _for_merge(work, sides, anchors, by_hand=by_hand, approved_by=approved_by)
+            else:
+                _load_decided(work)
+            facts = replace(facts, question=question)
+        case ReserveNumbers():
+            assert numbers is not None, "nobody gives new numbers"
+            facts = Facts(fresh_numbers=numbers(command.count))
+        case AssignNumber():
+            work.load([command.entity])
             work.load_number(command.number)
-        case _:
+            facts = Facts(anchored=_is_anchored(work, command.entity, anchors=anchors))
+        case ChangeNumber():
+            work.load_number(command.number)
+        case Decide() | Revoke():
             work.load_records([command.left, command.right])
             _load_decided(work)
-    return Facts()
+    return facts
+
+
+def _for_merge(
+    work: UnitOfWork,
+    sides: Collection[str],
+    anchors: Collection[str],
+    *,
+    by_hand: bool,
+    approved_by: str | None,
+) -> Facts:
+    work.load(sides)
+    if by_hand:
+        _load_decided(work)
+    verified = _verified(work, sides, anchors=anchors)
+    return Facts(
+        verified=verified,
+        replaced=_replaced(work, {number for ids in verified.values() for number in ids}),
+        golden=standing_golden(work, sides),
+        seeds=_seeds(work, sides) if by_hand else None,
+        approved_by=approved_by,
+    )
+
+
+def _question(work: UnitOfWork, number: int) -> OpenQuestion:
+    row = question_row(work.connection, number)
+    records = orjson.loads(row["detail"]).get("records", ())
+    return OpenQuestion(number, row["state"], row["version"], tuple(records))
+
+
+def _is_anchored(work: UnitOfWork, entity: str, *, anchors: Collection[str]) -> bool:
+    members = work.state.members.get(entity, ())
+    found = select(record.c.record_id).where(
+        record.c.record_id.in_(members), record.c.registry.in_(anchors), record.c.status == "active"
+    )
+    return work.connection.scalar(found.limit(1)) is not None
 
 
 def _load_decided(work: UnitOfWork) -> None:
@@ -104,23 +163,22 @@ def _verified(
     """Personal IDs that an anchor registry gives the entities' active records."""
     found: dict[str, frozenset[str]] = {}
     for entity in entities:
+        # what an entity's few records are is looked at here: a condition on the registry tempts SQLite to walk through all of it
         rows = work.connection.execute(
-            select(record_version.c.attributes, record_version.c.issues)
+            select(record.c.registry, record.c.status, record_version.c.attributes, record_version.c.issues)
             .join(
-                record,
+                record_version,
                 (record.c.record_id == record_version.c.record_id)
                 & (record.c.version == record_version.c.version),
             )
-            .where(
-                record.c.record_id.in_(work.state.members.get(entity, ())),
-                record.c.registry.in_(anchors),
-                record.c.status == "active",
-            )
+            .where(record.c.record_id.in_(work.state.members.get(entity, ())))
         ).all()
         found[entity] = frozenset(
             number
-            for attributes, issues in rows
-            if (number := orjson.loads(attributes).get("personal_id"))
+            for registry, status, attributes, issues in rows
+            if registry in anchors
+            and status == "active"
+            and (number := orjson.loads(attributes).get("personal_id"))
             and "personal_id" not in orjson.loads(issues or "{}")
         )
     return found
@@ -180,11 +238,17 @@ def _past_merge(work: UnitOfWork, seq: int) -> PastMerge:
 
 
 def _arrivals(work: UnitOfWork, records: Collection[int], *, since: int) -> Iterator[Arrival]:
+    stays = select(membership.c.record_id, membership.c.from_event).where(
+        membership.c.record_id.in_(records), membership.c.from_event > since
+    )
+    # each half by its own partial index
+    joined = union_all(
+        stays.where(membership.c.until_event.is_(None)), stays.where(membership.c.until_event.is_not(None))
+    ).subquery("joined")
     rows = work.connection.execute(
-        select(membership.c.record_id, membership.c.from_event, event.c.kind, event.c.body)
-        .join(event, event.c.seq == membership.c.from_event)
-        .where(membership.c.record_id.in_(records), membership.c.from_event > since)
-        .order_by(membership.c.from_event, membership.c.record_id)
+        select(joined.c.record_id, joined.c.from_event, event.c.kind, event.c.body)
+        .join(event, event.c.seq == joined.c.from_event)
+        .order_by(joined.c.from_event, joined.c.record_id)
     )
     for record_id, seq, kind, body in rows:
         undone = orjson.loads(body)["data"]["merge"] if kind == EventKind.ENTITY_UNMERGED else None

@@ -43,6 +43,8 @@ class GoldenRules:
     trust: Trust
     attributes: frozenset[str]
     """The canonical attributes; what a record said under a name that is none any more is left out."""
+    lists: frozenset[str]
+    """Those of them that hold several values."""
     aliases: Mapping[str, str]
     """Attribute to the number scheme under which its values find a person."""
 
@@ -57,13 +59,15 @@ class GoldenRules:
             for attribute, value in registry.trust.items()
         }
         schemes = {name: a.alias for name, a in attributes.person.items() if a.alias is not None}
-        return cls(policy, Trust(trust), frozenset(attributes.person), schemes)
+        lists = frozenset(name for name, a in attributes.person.items() if a.many)
+        return cls(policy, Trust(trust), frozenset(attributes.person), lists, schemes)
 
     @property
     def hash(self) -> str:
         """Over everything declared that decides golden records."""
         trust = sorted([*key, value] for key, value in self.trust.declared.items())
-        return hashlib.sha256(canonical_json([self.policy.hash, trust]).encode()).hexdigest()
+        named = [sorted(self.attributes), sorted(self.lists)]
+        return hashlib.sha256(canonical_json([self.policy.hash, trust, *named]).encode()).hexdigest()
 
 
 def contributions_of(work: UnitOfWork, entity: str, rules: GoldenRules) -> list[Contribution]:

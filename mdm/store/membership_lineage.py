@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import BigInteger, Text, bindparam, select, union_all
+from sqlalchemy import BigInteger, bindparam, select, union_all
 
 from mdm.errors import IdentityError
 from mdm.identity.events import EventKind
 from mdm.store.moments import SEQ, Moment, read_moment, stands
 from mdm.store.references import EventRef, RecordRef, event_bodies, event_ref, record_refs
-from mdm.store.tables import decision, edge, edge_past, entity, membership, record
+from mdm.store.tables import decision, edge, edge_past, entity, membership
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -82,20 +82,6 @@ class MembershipLineage:
     record: RecordRef
     entity_id: str | None
     stays: list[Stay]
-
-
-def find_record(connection: Connection, registry: str, local_id: str) -> int:
-    """The number of a person's record.
-
-    Raises:
-        IdentityError: there is no such record.
-    """
-    found = connection.scalar(_RECORD, {"registry": registry, "local_id": local_id})
-    if found is None:
-        raise IdentityError(
-            "There is no such record of a person.", hint="Check the registry and the local ID."
-        )
-    return int(found)
 
 
 def membership_lineage(
@@ -263,8 +249,3 @@ def _decisions() -> Select[Any]:
 _STAYS = _stays()
 _EDGES = _edges_with_members()
 _DECISIONS = _decisions()
-_RECORD = select(record.c.record_id).where(
-    record.c.registry == bindparam("registry", type_=Text),
-    record.c.kind == "person",
-    record.c.local_id == bindparam("local_id", type_=Text),
-)

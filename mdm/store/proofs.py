@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mdm.errors import InputError, VerificationError
+from mdm.errors import ConfigurationError, InputError, StoreError, VerificationError
 from mdm.identity.checkpoint import Checkpoint, public_key, sign_checkpoint
 from mdm.identity.clock import Source
 from mdm.identity.events import leaf_hash
@@ -150,9 +150,9 @@ def check_log(settings: Settings, store: Bulk) -> tuple[int, str | None]:
     signed = _checkpoints(store, "ORDER BY size")
     if not signed:
         return 0, "nodes without a checkpoint" if store.scalar("SELECT COUNT(*) FROM log_node") else None
-    size, key = signed[-1].size, PublicKey.parse(log_public_key(settings, store))
-    frontier = Frontier()
+    size, frontier = signed[-1].size, Frontier()
     try:
+        key = PublicKey.parse(log_public_key(settings, store))
         for row in signed:
             for leaves in _leaves(store, frontier.size, row.size):
                 _check_nodes(store, frontier.append(leaves))
@@ -160,7 +160,7 @@ def check_log(settings: Settings, store: Bulk) -> tuple[int, str | None]:
         expected = sum(size >> level for level in range(TILE_LEVELS, size.bit_length(), TILE_LEVELS))
         if store.scalar("SELECT COUNT(*) FROM log_node") != expected:
             return size, "there are more nodes than the signed events have"
-    except VerificationError as error:
+    except (VerificationError, StoreError, ConfigurationError) as error:
         return size, error.message
     return size, None
 

@@ -10,32 +10,27 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import bindparam, func, insert, or_, select, text, update
+from sqlalchemy import select, text
 
 from mdm.errors import IdentityError
-from mdm.identity.decisions import Decision, DecisionKind
+from mdm.identity.commands import DecisionKind
+from mdm.identity.decisions import Decision
 from mdm.identity.events import EventKind, seal_one
 from mdm.identity.state import Entity, Number, State
+from mdm.store import statements as sql
 from mdm.store.engine import PATIENCE, SETTINGS, TAKE_TURN, WRITES
 from mdm.store.faults import faults_told
 from mdm.store.tables import (
-    decision,
-    entity,
-    entity_past,
-    event,
-    event_entity,
-    membership,
-    ssn,
-    ssn_past,
+    meta,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-    from sqlalchemy import Connection, Engine, RowMapping
+    from sqlalchemy import Connection, Engine, RowMapping, Select
 
-    from mdm.identity.changes import Event
     from mdm.identity.events import Stamp
+    from mdm.identity.plans import Event
     from mdm.identity.state import Touched
 
 
@@ -74,15 +69,19 @@ class UnitOfWork:
         wanted = {e for e in entities if e not in self._key}
         loaded: list[str] = []
         while wanted:
-            rows = self.connection.execute(select(entity).where(entity.c.entity_id.in_(wanted))).mappings()
+            rows = self.connection.execute(sql.ENTITIES, {"ids": list(wanted)}).mappings()
             found = [self._take_entity(row) for row in rows]
             loaded += found
             heirs = {
                 self._row[name]["superseded_by"] for name in found if self._row[name]["superseded_by"]
             } - self._id.keys()
-            wanted = set(
-                self.connection.scalars(select(entity.c.entity_id).where(entity.c.entity_key.in_(heirs)))
+            wanted = (
+                {row.entity_id for row in self.connection.execute(sql.IDS, {"keys": list(heirs)})}
+                if heirs
+                else set()
             )
+        if not loaded:
+            return self.state
         for name in loaded:
             heir = self._row[name]["superseded_by"]
             if heir is not None:
@@ -95,15 +94,13 @@ class UnitOfWork:
 
     def load_records(self, records: Collection[int]) -> State:
         """Adds the entities to which records belong now."""
-        rows = self.connection.scalars(
-            select(entity.c.entity_id)
-            .join(membership, membership.c.entity_key == entity.c.entity_key)
-            .where(membership.c.record_id.in_(records), membership.c.until_event.is_(None))
-        )
+        if not records:
+            return self.state
+        rows = self.connection.scalars(sql.HOMES, {"records": list(records)})
         return self.load(list(rows))
 
     def load_number(self, number: str) -> State:
-        row = self.connection.execute(select(ssn).where(ssn.c.number == number)).mappings().first()
+        row = self.connection.execute(sql.NUMBER, {"given": number}).mappings().first()
         if row is not None:
             if row["entity_key"] is not None:
                 self.load(self.ids([row["entity_key"]]).values())
@@ -111,7 +108,7 @@ class UnitOfWork:
         return self.state
 
     def event(self, seq: int) -> dict[str, Any]:
-        body = self.connection.scalar(select(event.c.body).where(event.c.seq == seq))
+        body = self.connection.scalar(sql.BODY, {"given": seq})
         if body is None:
             raise IdentityError(f"There is no event {seq}.")
         found: dict[str, Any] = orjson.loads(body)
@@ -119,9 +116,9 @@ class UnitOfWork:
 
     def ids(self, keys: Iterable[int]) -> dict[int, str]:
         wanted = [key for key in keys if key not in self._id]
-        rows = self.connection.execute(
-            select(entity.c.entity_key, entity.c.entity_id).where(entity.c.entity_key.in_(wanted))
-        ).all()
+        if not wanted:
+            return {key: self._id[key] for key in keys}
+        rows = self.connection.execute(sql.IDS, {"keys": wanted}).all()
         return {**{key: self._id[key] for key in keys if key in self._id}, **dict(rows)}
 
     def forget(self) -> None:
@@ -129,7 +126,16 @@ class UnitOfWork:
         self.forgotten = True
 
     def last_event(self) -> int:
-        return int(self.connection.scalar(select(func.coalesce(func.max(event.c.seq), 0))) or 0)
+        return self._last(sql.LAST_EVENT)
+
+    def meta(self, name: str) -> str | None:
+        return self.connection.scalar(select(meta.c.value).where(meta.c.name == name))
+
+    def scalar(self, sql: str) -> Any:
+        return self.connection.exec_driver_sql(sql).scalar()
+
+    def _last(self, statement: Select[Any]) -> int:
+        return int(self.connection.scalar(statement) or 0)
 
     def key(self, entity_id: str) -> int:
         return self._key[entity_id]
@@ -157,17 +163,13 @@ class UnitOfWork:
         self._number_since[row["number"]] = row["changed_event"]
 
     def _load_members(self, keys: Collection[int]) -> None:
-        rows = self.connection.execute(
-            select(membership.c.record_id, membership.c.entity_key).where(
-                membership.c.entity_key.in_(keys), membership.c.until_event.is_(None)
-            )
-        )
+        rows = self.connection.execute(sql.MEMBERS, {"keys": list(keys)})
         for record, key in rows:
             self.state.entity_of[record] = self._id[key]
             self.state.members[self._id[key]].add(record)
 
     def _load_numbers(self, keys: Collection[int]) -> None:
-        for row in self.connection.execute(select(ssn).where(ssn.c.entity_key.in_(keys))).mappings():
+        for row in self.connection.execute(sql.NUMBERS_OF, {"keys": list(keys)}).mappings():
             self._take_number(row)
 
     def _load_decisions(self, keys: Collection[int]) -> None:
@@ -175,12 +177,7 @@ class UnitOfWork:
         frontier = {record for key in keys for record in self.state.members[self._id[key]]}
         seen: set[int] = set()
         while frontier:
-            rows = self.connection.execute(
-                select(decision.c.kind, decision.c.record_l, decision.c.record_r).where(
-                    decision.c.until_event.is_(None),
-                    or_(decision.c.record_l.in_(frontier), decision.c.record_r.in_(frontier)),
-                )
-            ).all()
+            rows = self.connection.execute(sql.DECISIONS, {"records": list(frontier)}).all()
             seen |= frontier
             frontier = set()
             for kind, left, right in rows:
@@ -196,7 +193,7 @@ class UnitOfWork:
         numbers = []
         for kind, about, data in events:
             seq += 1
-            self.connection.execute(insert(event), seal_one(kind, about, data, seq=seq, stamp=stamp))
+            self.connection.execute(sql.ADD_EVENT, seal_one(kind, about, data, seq=seq, stamp=stamp))
             if kind is EventKind.NUMBER_ISSUED:
                 self._sequence[data["number"]] = data["sequence"]
             before = self._before()
@@ -232,22 +229,20 @@ class UnitOfWork:
         }
         rows = [{"seq": seq, "entity_key": self._key[name]} for name in sorted(affected - {about})]
         if rows:
-            self.connection.execute(insert(event_entity), rows)
+            self.connection.execute(sql.ADD_AFFECTED, rows)
 
     def _write_entity(self, seq: int, name: str, former: Entity | None) -> None:
         now = self.state.entities[name]
         heir = None if now.superseded_by is None else self._key[now.superseded_by]
         changed = {"status": now.status, "superseded_by": heir, "version": now.version, "changed_event": seq}
         if former is None:
-            key = (
-                int(self.connection.scalar(select(func.coalesce(func.max(entity.c.entity_key), 0))) or 0) + 1
-            )
+            key = self._last(sql.LAST_ENTITY) + 1
             self._key[name], self._id[key] = key, name
             made = {"entity_key": key, "entity_id": name, "kind": now.kind, "formed_event": seq, **changed}
-            self.connection.execute(insert(entity), made)
+            self.connection.execute(sql.ADD_ENTITY, made)
             return
         key = self._key[name]
-        since = self.connection.scalar(select(entity.c.changed_event).where(entity.c.entity_key == key))
+        since = self.connection.scalar(sql.CHANGED, {"given": key})
         past = {
             "entity_key": key,
             "version": former.version,
@@ -256,21 +251,16 @@ class UnitOfWork:
             "from_event": since,
             "until_event": seq,
         }
-        self.connection.execute(insert(entity_past), past)
-        self.connection.execute(update(entity).where(entity.c.entity_key == key), changed)
+        self.connection.execute(sql.ADD_ENTITY_PAST, past)
+        self.connection.execute(sql.SET_ENTITY, {"given": key, **changed})
 
     def _write_members(self, seq: int, records: Collection[int]) -> None:
         if not records:
             return
         self.connection.execute(
-            update(membership)
-            .where(membership.c.record_id == bindparam("record"), membership.c.until_event.is_(None))
-            .values(until_event=seq),
-            [{"record": record} for record in sorted(records)],
+            sql.END_MEMBERSHIP, [{"given": record, "until_event": seq} for record in sorted(records)]
         )
-        following = int(
-            self.connection.scalar(select(func.coalesce(func.max(membership.c.membership_id), 0))) or 0
-        )
+        following = self._last(sql.LAST_MEMBERSHIP)
         joined = [
             {
                 "membership_id": following + place,
@@ -281,7 +271,7 @@ class UnitOfWork:
             for place, record in enumerate(sorted(records & self.state.entity_of.keys()), start=1)
         ]
         if joined:
-            self.connection.execute(insert(membership), joined)
+            self.connection.execute(sql.ADD_MEMBERSHIP, joined)
 
     def _write_number(self, seq: int, number: str, former: Number | None) -> None:
         now = self.state.numbers[number]
@@ -300,7 +290,7 @@ class UnitOfWork:
                 "issued_event": seq,
                 **changed,
             }
-            self.connection.execute(insert(ssn), made)
+            self.connection.execute(sql.ADD_NUMBER, made)
         else:
             past = {
                 "number": number,
@@ -311,26 +301,17 @@ class UnitOfWork:
                 "reason": former.reason,
                 "until_event": seq,
             }
-            self.connection.execute(insert(ssn_past), past)
-            self.connection.execute(update(ssn).where(ssn.c.number == number), changed)
+            self.connection.execute(sql.ADD_NUMBER_PAST, past)
+            self.connection.execute(sql.SET_NUMBER, {"given": number, **changed})
         self._number_since[number] = seq
 
     def _write_decision(self, seq: int, pair: tuple[int, int], stamp: Stamp) -> None:
         left, right = pair
         standing = self.state.decisions.get(pair)
-        self.connection.execute(
-            update(decision)
-            .where(
-                decision.c.record_l == left, decision.c.record_r == right, decision.c.until_event.is_(None)
-            )
-            .values(until_event=seq)
-        )
+        self.connection.execute(sql.END_DECISION, {"left": left, "right": right, "until_event": seq})
         if standing is not None:
-            following = (
-                self.connection.scalar(select(func.coalesce(func.max(decision.c.decision_id), 0))) or 0
-            )
             made = {
-                "decision_id": int(following) + 1,
+                "decision_id": self._last(sql.LAST_DECISION) + 1,
                 "kind": standing.kind.value,
                 "record_l": left,
                 "record_r": right,
@@ -338,7 +319,7 @@ class UnitOfWork:
                 "reason": stamp.reason,
                 "from_event": seq,
             }
-            self.connection.execute(insert(decision), made)
+            self.connection.execute(sql.ADD_DECISION, made)
 
 
 _NOBODY = Number("", "", None, "")

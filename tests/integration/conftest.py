@@ -40,11 +40,11 @@ def finished(engine, finished_on) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def story(engine, shared_folder, finished, country) -> Story:
+def story(engine, shared_folder, country) -> Story:
     """A store of its own through everything that can happen to a person. All workers read it; nobody writes."""
 
     def make(folder):
-        told = tell_story(engine.copy(finished, folder), country, folder)
+        told = tell_story(finished_job(engine, folder, country, key=KEY), country, folder)
         (folder / "story.pickle").write_bytes(pickle.dumps(told))
 
     folder = once(shared_folder / f"story-{engine.name}", make)

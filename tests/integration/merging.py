@@ -14,8 +14,7 @@ import time
 from sqlalchemy import select
 
 from mdm.errors import IdentityError
-from mdm.identity.commands import Command, Decide, Merge, Revoke, Split, Unmerge
-from mdm.identity.decisions import DecisionKind
+from mdm.identity.commands import Command, Decide, DecisionKind, Merge, Revoke, Split, Unmerge
 from mdm.settings import Settings
 from mdm.store import tables as t
 from tests.village import MODELS, REGISTRIES, Village

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from mdm.identity.commands import ChangeNumber, Decide, Merge, Split, Unmerge
-from mdm.identity.decisions import DecisionKind
+from mdm.identity.commands import ChangeNumber, Decide, DecisionKind, Merge, Split, Unmerge
 from mdm.identity.numbers import NumberState, Reason
 from mdm.pipeline.export import export
 from mdm.pipeline.ingest import Ingest
 from mdm.pipeline.run import run
+from mdm.pipeline.verify import verify
 from mdm.registries.attributes import load_attributes
 from mdm.registries.declaration import load_registries
 from mdm.stewardship.service import Identity
@@ -37,12 +37,13 @@ STEWARD, CHIEF = "lan", "chi binh"
 
 @dataclass
 class Step:
-    """`people`: entity ID to all that was said of it; `files`: export to the bytes of its CSV."""
+    """`people`: entity ID to all that was said of it; `files`: export to the bytes of its CSV; `wrong`: what `verify` found."""
 
     moment: Moment
     people: dict[str, dict[str, Any]]
     files: dict[str, bytes]
     events: list[int] = field(default_factory=list)
+    wrong: list[tuple[str, str | None]] = field(default_factory=list)
 
 
 @dataclass
@@ -53,6 +54,13 @@ class Story:
     """Who plays what: entity IDs."""
     numbers: dict[str, str] = field(default_factory=dict)
     records: dict[str, int] = field(default_factory=dict)
+
+    def heir(self, role: str, step: str = "second run") -> str:
+        """Who stands for the one who plays this role, after a step: a run may have merged them on."""
+        name = self.cast[role]
+        while (heir := self.steps[step].people[name]["superseded_by"]) is not None:
+            name = heir
+        return name
 
 
 def plain(found: EntityAt) -> dict[str, Any]:
@@ -87,7 +95,8 @@ def tell_story(settings: Settings, country: Country, folder: Path) -> Story:
     def step(name: str, events: list[int] | None = None) -> None:
         with reading(settings) as connection:
             moment = read_moment(connection)
-        story.steps[name] = Step(moment, everyone(settings), exported(settings, folder), events or [])
+        wrong = [(check.name, check.wrong) for check in verify(settings) if check.wrong]
+        story.steps[name] = Step(moment, everyone(settings), exported(settings, folder), events or [], wrong)
 
     step("run")
     _choose(story)

@@ -6,6 +6,7 @@ import json
 import pytest
 from prov.model import ProvDocument
 
+from mdm.cli.terminal import out
 from tests.engines import environment
 from tests.integration.test_commands import mdm
 
@@ -56,10 +57,8 @@ def test_a_person_is_shown_as_of_an_event(story, at, step):
 def test_a_merged_person_is_answered_by_the_one_that_stands_and_has_a_history_of_its_own(story, at):
     cast = story.cast
     shown = asked("show", cast["a"], **at)
-    assert (shown["entity_id"], [link["name"] for link in shown["chain"]]) == (
-        cast["c"],
-        [cast["a"], cast["b"], cast["c"]],
-    )
+    assert shown["entity_id"] == story.heir("c")
+    assert [link["name"] for link in shown["chain"][:3]] == [cast["a"], cast["b"], cast["c"]]
     told = asked("history", cast["a"], **at)
     assert told["entity_id"] == cast["a"]
     assert told["events"][-2]["event"]["kind"] == "entity.merged"
@@ -75,7 +74,8 @@ def test_a_person_reads_records_numbers_and_values(story, at):
 
 
 @pytest.mark.parametrize(("language", "said"), [("vi", "Hủy việc nhập ở sự kiện"), ("en", "was undone")])
-def test_a_history_is_told_in_both_languages(story, at, language, said):
+def test_a_history_is_told_in_both_languages(story, at, monkeypatch, language, said):
+    monkeypatch.setattr(out, "width", 200)  # no cell is broken into lines
     text = mdm("entity", "history", story.cast["anchored"], "--lang", language, **at).output
     assert said in " ".join(text.split())
     assert "two people after all" in " ".join(text.split())

@@ -16,7 +16,8 @@ from mdm.registries.reading import ROW
 from mdm.store.engine import make_engine, reading
 from mdm.store.history import entity_at
 from mdm.store.lineage import value_lineage, value_lineages
-from mdm.store.membership_lineage import find_record, membership_lineage
+from mdm.store.membership_lineage import membership_lineage
+from mdm.store.references import find_record
 from mdm.store.tables import edge, entity, golden, membership, model
 from tests.integration.story import CHIEF, STEWARD
 
@@ -295,7 +296,7 @@ def test_a_merge_its_undoing_and_who_did_them_are_told_in_order(story, connectio
     assert unmerged.act.other == story.cast["anchored"]
     assert unmerged.act.undone == merged.since.seq
     # the undoing forbids what it takes apart, from itself on
-    assert merged.decisions == []
+    assert [(word.kind, word.since.seq) for word in merged.decisions] == [("must_link", merged.since.seq)]
     assert {word.kind for word in unmerged.decisions} == {"cannot_link"}
     assert {word.since.seq for word in unmerged.decisions} == {unmerged.since.seq}
 

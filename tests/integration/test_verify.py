@@ -1,22 +1,31 @@
 """One value changed anywhere in the store, and `verify` finds it."""
 
+import hashlib
 import random
+import re
+import shutil
 
+import orjson
 import pyarrow as pa
 import pytest
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
+from mdm.duck import open_duckdb
 from mdm.identity.commands import Decide, Merge, Split, Unmerge
+from mdm.identity.events import canonical_json, leaf_hash
+from mdm.pipeline.checks.deliveries import rebuilt_digests
+from mdm.pipeline.checks.opened import Opened
 from mdm.pipeline.ingest import Ingest
 from mdm.pipeline.run import run
 from mdm.pipeline.verify import CHECKS, verify
 from mdm.settings import Settings
 from mdm.stewardship.service import Identity
-from mdm.store.engine import make_engine
+from mdm.store.engine import bulk, make_engine
+from mdm.store.proofs import checkpoint
 from mdm.store.tables import metadata
 from tests.engines import change
-from tests.integration.job import rows
+from tests.integration.job import rows, scalar
 from tests.sharing import once
 
 COLUMNS = [(table.name, column.name) for table in metadata.sorted_tables for column in table.columns]
@@ -70,6 +79,106 @@ def test_a_store_that_is_well_is_said_to_be(lived_in):
     checks = verify(lived_in)
     assert [(check.name, check.wrong) for check in checks] == [(name, None) for name in CHECKS]
     assert all(check.examined > 0 for check in checks if check.name != "approvals")
+
+
+def test_a_store_is_sound_after_each_thing_that_can_happen_to_a_person(story):
+    assert len(story.steps) > 10
+    assert {name: step.wrong for name, step in story.steps.items() if step.wrong} == {}
+
+
+def golden_values(settings):
+    (check,) = (check for check in verify(settings) if check.name == "golden values")
+    return check
+
+
+def test_every_golden_record_that_stands_is_computed_anew(lived_in, finished):
+    for settings in (lived_in, finished):
+        check = golden_values(settings)
+        assert check.examined >= scalar(settings, "SELECT COUNT(*) FROM golden WHERE until_event IS NULL")
+        assert (check.wrong, check.notes) == (None, ())
+
+
+def test_a_past_that_was_rewritten_with_all_its_digests_is_found(engine, lived_in, tmp_path):
+    """By someone who has the keys: what a record says, every digest over it, the event, and the log signed anew."""
+    settings = engine.copy(lived_in, tmp_path)
+    schema = pa.schema([(name, pa.int64()) for name in ("version_id", "record_id", "batch_id", "entity_key")])
+    told = rows(
+        settings,
+        "SELECT v.version_id, r.record_id, v.batch_id, m.entity_key FROM record AS r"
+        " JOIN record_version AS v ON v.record_id = r.record_id AND v.version = r.version"
+        " JOIN membership AS m ON m.record_id = r.record_id AND m.until_event IS NULL"
+        " WHERE r.status = 'active' AND r.registry = 'population' ORDER BY r.record_id LIMIT 1",
+        schema,
+    )[0]
+    (found,) = rows(
+        settings,
+        f"SELECT attributes FROM record_version WHERE version_id = {told['version_id']}",
+        pa.schema([("attributes", pa.string())]),
+    )
+    said = canonical_json({**orjson.loads(found["attributes"]), "full_name": "Trần Thị Không Ai"})
+    content = hashlib.sha256(f"active\x1f{said}".encode()).hexdigest()
+    change(
+        settings,
+        "UPDATE record_version SET attributes = ?, content_hash = ? WHERE version_id = ?",
+        said,
+        content,
+        told["version_id"],
+    )
+    change(settings, "UPDATE record SET content_hash = ? WHERE record_id = ?", content, told["record_id"])
+    with bulk(settings) as store, open_duckdb() as connection:
+        digest = rebuilt_digests(Opened(settings, store, connection))[told["batch_id"]]
+    change(settings, "UPDATE batch SET digest = ? WHERE batch_id = ?", digest, told["batch_id"])
+    event = pa.schema([("seq", pa.int64()), ("body", pa.string())])
+    for row in rows(settings, "SELECT seq, body FROM event WHERE kind = 'batch.landed'", event):
+        body = orjson.loads(row["body"])
+        if body["data"]["batch_id"] == told["batch_id"]:
+            body["data"]["digest"] = digest
+            text = canonical_json(body)
+            change(
+                settings,
+                "UPDATE event SET body = ?, leaf = ? WHERE seq = ?",
+                text,
+                leaf_hash(text),
+                row["seq"],
+            )
+    change(settings, "DELETE FROM checkpoint")
+    change(settings, "DELETE FROM log_node")
+    checkpoint(settings)
+    (name, wrong) = next((check.name, check.wrong) for check in verify(settings) if check.wrong)
+    entity = pa.schema([("id", pa.string())])
+    (of,) = rows(settings, f"SELECT entity_id FROM entity WHERE entity_key = {told['entity_key']}", entity)
+    assert (name, wrong) == (
+        "golden values",
+        f"entity {of['id']}: its golden record is not what its records say",
+    )
+
+
+def test_golden_records_of_other_rules_are_told_and_not_computed_anew(engine, finished, tmp_path):
+    settings = engine.copy(finished, tmp_path)
+    configs = tmp_path / "configs"
+    shutil.copytree(settings.configs, configs)
+    policy = configs / settings.person_policy_file.relative_to(settings.configs)
+    policy.write_text(policy.read_text() + "\n# another one\n")
+    registry = configs / "registries" / "tax.yaml"
+    trusted = registry.read_text()
+    registry.write_text(re.sub(r"default: [0-9.]+", "default: 0.123", trusted, count=1))
+    assert registry.read_text() != trusted
+    other = settings.model_copy(update={"configs": configs})
+    standing = scalar(settings, "SELECT COUNT(*) FROM golden WHERE until_event IS NULL")
+    check = golden_values(other)
+    assert (check.examined, check.wrong) == (0, None)
+    (note,) = check.notes
+    assert note.startswith(f"{standing:,} golden records were made under other rules")
+    work_on(other)
+    check = golden_values(other)
+    assert check.wrong is None
+    assert 0 < check.examined < standing
+    assert len(check.notes) == 1
+    assert golden_values(settings).examined >= standing  # and the other way round
+    run(other, force=True)
+    check = golden_values(other)
+    assert (check.wrong, check.notes) == (None, ())
+    assert check.examined > standing - 10
 
 
 def changed(value):

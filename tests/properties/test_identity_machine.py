@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from mdm.errors import IdentityError
-from mdm.identity.commands import ChangeNumber, Decide, Merge, Revoke, Split, Unmerge
-from mdm.identity.decisions import DecisionKind, Decisions
+from mdm.identity.commands import ChangeNumber, Decide, DecisionKind, Merge, Revoke, Split, Unmerge
+from mdm.identity.decisions import Decisions
 from mdm.identity.events import EventKind
 from mdm.identity.numbers import NumberState, Reason
 from mdm.identity.state import ACTIVE, RETIRED, SUPERSEDED

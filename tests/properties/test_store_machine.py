@@ -20,8 +20,19 @@ from hypothesis.stateful import (
 )
 
 from mdm.errors import IdentityError
-from mdm.identity.commands import ChangeNumber, Decide, Merge, Revoke, Split, Unmerge
-from mdm.identity.decisions import DecisionKind
+from mdm.identity.commands import (
+    AssignNumber,
+    ChangeNumber,
+    Decide,
+    DecideReview,
+    DecisionKind,
+    Merge,
+    ReserveNumbers,
+    Revoke,
+    Split,
+    Unmerge,
+    Verdict,
+)
 from mdm.identity.numbers import NumberState, Reason
 from mdm.pipeline.verify import verify
 from tests.laws import Laws
@@ -193,6 +204,25 @@ class StoreMachine(RuleBasedStateMachine):
         except IdentityError:
             return
         self.approvals.remove(approval)
+
+    @rule(which=pick, verdict=st.sampled_from(Verdict))
+    def answer_a_question(self, which, verdict):
+        if questions := self.village.open_questions():
+            self.asked(DecideReview(review=self.some(questions, which), verdict=verdict))
+
+    @rule(count=st.integers(1, 3))
+    def reserve_numbers(self, count):
+        answer = self.asked(ReserveNumbers(count=count))
+        assert answer is None or len(answer.numbers) == count
+
+    @precondition(lambda self: self.active)
+    @rule(which=pick, person=pick)
+    def assign_a_number(self, which, person):
+        reserved = sorted(n.number for n in self.state.numbers.values() if n.state == NumberState.RESERVED)
+        if reserved:
+            entity = self.some(self.active, person)
+            answer = self.asked(AssignNumber(number=self.some(reserved, which), entity=entity))
+            assert answer is None or entity in answer.entities
 
     def said_to_be_one(self):
         """Must-linked records that are in one entity."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import orjson
 import pyarrow as pa
 
-from mdm.identity.decisions import DecisionKind, across
+from mdm.identity.commands import DecisionKind
+from mdm.identity.decisions import across
 from mdm.identity.events import EventKind
 from mdm.pipeline.checks.opened import Found, Opened, columns
 

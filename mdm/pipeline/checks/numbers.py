@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mdm.identity.events import EventKind
-from mdm.identity.numbers import LIVE
+from mdm.identity.numbers import LIVE, NumberKind
 from mdm.identity.ssn import kind_of
 from mdm.pipeline.checks.opened import Found, Opened, columns
 
@@ -26,11 +26,8 @@ def numbers(opened: Opened) -> Found:
             texts=["number", "state", "superseded_by", "reason"],
         ),
     )
-    for number, kind, sequence in opened.rows(
-        "SELECT number, kind, sequence FROM ssn ORDER BY kind, sequence"
-    ):
-        if kind_of(number) != kind:
-            return opened.count("ssn"), f"{kind} number {sequence} has a wrong form or check digit"
+    if (wrong := _malformed(opened)) is not None:
+        return opened.count("ssn"), wrong
     opened.connection.execute(
         f"""
         CREATE OR REPLACE TABLE told_issue AS
@@ -74,6 +71,7 @@ def numbers(opened: Opened) -> Found:
             values=["until_event", "holder", "state", "heir", "reason"],
             says="'a number changed by event ' || from_event || ' is not as the events tell'",
         )
+        or _out_of_turn(opened)
         or opened.first(
             f"SELECT 'entity ' || e.entity_id || ' holds two live numbers of one kind' FROM ssn AS s JOIN entity AS e USING (entity_key)"
             f" WHERE s.state IN ({live}) GROUP BY e.entity_id, s.kind HAVING COUNT(*) > 1 ORDER BY 1"
@@ -84,6 +82,42 @@ def numbers(opened: Opened) -> Found:
         )
     )
     return opened.count("kept_number"), wrong
+
+
+def _malformed(opened: Opened) -> str | None:
+    for kind in NumberKind:
+        rows = opened.connection.sql(
+            f"SELECT coalesce(number, ''), sequence FROM ssn WHERE kind = '{kind}' ORDER BY sequence"
+        ).fetchall()
+        bad = next((sequence for number, sequence in rows if kind_of(number) is not kind), None)
+        if bad is not None:
+            return f"{kind} number {bad} has a wrong form or check digit"
+    return opened.first(
+        f"SELECT 'number ' || sequence || ' is of no kind' FROM ssn WHERE kind NOT IN ({', '.join(repr(k.value) for k in NumberKind)}) ORDER BY 1"
+    )
+
+
+def _out_of_turn(opened: Opened) -> str | None:
+    """Numbers follow each other in their sequence, after a restore from where it told to go on: no place is used twice."""
+    floors = " UNION ALL ".join(
+        f"SELECT seq, '{kind}' AS kind, CASE WHEN CAST(data ->> '$.known' AS BOOLEAN) THEN CAST(data ->> '$.following.{kind}' AS BIGINT) END AS floor"
+        f" FROM told WHERE kind = '{_K.STORE_RESTORED}'"
+        for kind in NumberKind
+    )
+    return opened.first(
+        f"""
+        WITH issued AS (
+            SELECT kind, sequence, issued_event, lag(sequence) OVER turn AS former, lag(issued_event) OVER turn AS former_event
+            FROM told_issue WINDOW turn AS (PARTITION BY kind ORDER BY issued_event)
+        ), expected AS (
+            SELECT i.*, CASE WHEN f.seq > COALESCE(former_event, 0) THEN CASE WHEN f.floor > COALESCE(former, -1) THEN f.floor END
+                ELSE COALESCE(former, -1) + 1 END AS turn
+            FROM issued AS i ASOF LEFT JOIN ({floors}) AS f ON i.kind = f.kind AND i.issued_event >= f.seq
+        )
+        SELECT kind || ' number ' || sequence || ' was issued out of turn' FROM expected
+        WHERE sequence IS DISTINCT FROM turn ORDER BY issued_event
+        """
+    )
 
 
 def affected(opened: Opened) -> Found:

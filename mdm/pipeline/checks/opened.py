@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -32,6 +32,8 @@ class Opened:
     settings: Settings
     store: Bulk
     connection: duckdb.DuckDBPyConnection
+    notes: list[str] = field(default_factory=list)
+    """What a check could not examine, for its reader."""
 
     def read(self, table: str, schema: pa.Schema, *, into: str | None = None, where: str = "") -> int:
         """Brings columns of a table into DuckDB under its own name or `into`; returns the number of rows."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib.metadata
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mdm.errors import ConfigurationError, StoreError
 from mdm.identity.checkpoint import origin_of
 from mdm.identity.clock import Source
+from mdm.identity.events import EventKind, Stamp, seal_one
 from mdm.store.backup import postgresql, sqlite
 from mdm.store.backup.file import Content, Manifest, open_backup, write_backup
+from mdm.store.backup.numbers import numbers_after
 from mdm.store.keys import log_key_of, number_plan_of
 from mdm.store.schema import revisions
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from mdm.settings import Settings
     from mdm.store.backup.facts import StoreFacts
+    from mdm.store.sequences import Standing
 
 __all__ = ["Manifest", "Restored", "backup", "restore"]
 
@@ -31,6 +34,8 @@ class Restored:
     """Of the secret keys that the store needs and a backup does not hold, those that are not in their place."""
     older_schema: bool
     """`mdm init` brings it up to date."""
+    numbers_known: bool
+    """Whether it is known where the sequences of numbers go on; if not, no number can be issued."""
 
 
 def backup(settings: Settings, path: Path, *, source: Source | None = None) -> Manifest:
@@ -80,7 +85,10 @@ def restore(
     path: Path,
     *,
     force: bool = False,
+    skip_numbers: int | None = None,
+    actor: str = "operator",
     tell: Callable[[float, str], None] = lambda _share, _doing: None,
+    source: Source | None = None,
 ) -> Restored:
     """Makes the store what it was at the backup.
 
@@ -88,6 +96,10 @@ def restore(
         settings: where the store shall be.
         path: the file of the backup.
         force: replace a store that is there.
+        skip_numbers: how many places of each sequence to pass over, more than can have been issued after the backup. Needed where
+            neither the mark beside the SSN key nor the replaced store tells.
+        actor: who the event is recorded as.
+        source: time, for tests.
         tell: told which share of the present store is replaced.
 
     Raises:
@@ -107,14 +119,17 @@ def restore(
                 hint="Make a backup of it, then add --force to replace it.",
             )
         missing = _check_keys(settings, manifest.store)
+        numbers = numbers_after(settings, manifest.store, skip=skip_numbers)
+        event = _restored(manifest, numbers, actor=actor, source=source or Source())
         try:
             if settings.is_sqlite:
-                sqlite.put(settings, opened.content(), manifest.store, tell=tell)
+                sqlite.put(settings, opened.content(), manifest.store, event=event, tell=tell)
             else:
                 postgresql.put(
                     settings,
                     opened.content(),
                     manifest.store,
+                    event=event,
                     schema=str(manifest.namespace),
                     size=manifest.content.size,
                     tell=tell,
@@ -123,7 +138,20 @@ def restore(
             raise StoreError(
                 f"The store cannot be written ({error.strerror}).", where=_place(settings)
             ) from error
-    return Restored(manifest, missing, older_schema=manifest.store.revision != known[0])
+    older = manifest.store.revision != known[0]
+    return Restored(manifest, missing, older_schema=older, numbers_known=numbers.known)
+
+
+def _restored(manifest: Manifest, numbers: Standing, *, actor: str, source: Source) -> dict[str, Any]:
+    """The event that tells of it, the first one after those of the backup."""
+    data = {
+        "backup": manifest.content.sha256,
+        "following": dict(numbers.following),
+        "known": numbers.known,
+        "made_at": manifest.made_at,
+    }
+    stamp = Stamp(at=source.now(), actor=actor, reason="restored from a backup")
+    return seal_one(EventKind.STORE_RESTORED, None, data, seq=manifest.store.events + 1, stamp=stamp)
 
 
 def _check_fit(settings: Settings, manifest: Manifest, known: list[str]) -> None:

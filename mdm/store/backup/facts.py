@@ -7,9 +7,11 @@ from uuid import UUID  # pydantic reads it
 
 from alembic.runtime.migration import MigrationContext
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import func, inspect, select
+from sqlalchemy import func, inspect, select, text
 
+from mdm.identity.numbers import NumberKind  # pydantic reads it
 from mdm.store.keys import LOG_PUBLIC_KEY, SSN_KEY_FINGERPRINT
+from mdm.store.sequences import standing
 from mdm.store.tables import checkpoint, event, meta
 
 if TYPE_CHECKING:
@@ -39,6 +41,10 @@ class StoreFacts(BaseModel):
     checkpoint: SignedRoot | None
     ssn_key_fingerprint: str | None
     log_public_key: str | None
+    numbers: dict[NumberKind, int] = Field(description="Kind to the next place in its sequence")
+    numbers_known: bool = Field(
+        description="False if a state of the store that was replaced may have issued later ones"
+    )
 
 
 def read_facts(connection: Connection) -> StoreFacts | None:
@@ -54,6 +60,7 @@ def read_facts(connection: Connection) -> StoreFacts | None:
             checkpoint.c.size.desc()
         )
         signed = connection.execute(latest.limit(1)).mappings().first()
+    numbers = standing(lambda sql: connection.execute(text(sql)).scalar())
     return StoreFacts(
         store_id=UUID(known["store_id"]),
         revision=revision,
@@ -62,4 +69,6 @@ def read_facts(connection: Connection) -> StoreFacts | None:
         checkpoint=None if signed is None else SignedRoot(**signed),
         ssn_key_fingerprint=known.get(SSN_KEY_FINGERPRINT),
         log_public_key=known.get(LOG_PUBLIC_KEY),
+        numbers={NumberKind(kind): place for kind, place in numbers.following.items()},
+        numbers_known=numbers.known,
     )

@@ -25,7 +25,7 @@ from mdm.store.faults import faults_told
 from mdm.store.tables import metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import IO
 
     from sqlalchemy import Connection
@@ -68,11 +68,12 @@ def put(
     content: Iterable[bytes],
     facts: StoreFacts,
     *,
+    event: Mapping[str, Any],
     schema: str,
     size: int,
     tell: Callable[[float, str], None],
 ) -> None:
-    """Makes the store what the content is; the present one stays until all of it is there.
+    """Makes the store what the content is, and one more event; the present one stays until all of it is there.
 
     Raises:
         StoreError: the content is not what `facts` say; or the present store is in use.
@@ -99,7 +100,7 @@ def put(
             except StoreError:
                 psql.finish()  # nobody to write to is a failure too: then it is psql that tells why
                 raise
-        psql.send(_ending(schema, facts))
+        psql.send(_ending(schema, facts, event))
         psql.finish()
 
 
@@ -158,8 +159,9 @@ def _beginning(schema: str) -> bytes:
     ).encode()
 
 
-def _ending(schema: str, facts: StoreFacts) -> bytes:
+def _ending(schema: str, facts: StoreFacts, restored: Mapping[str, Any]) -> bytes:
     event, meta, run, run_step = (f'"{schema}"."{name}"' for name in ("event", "meta", "run", "run_step"))
+    values = ", ".join(_literal(value) for value in restored.values())
     return f"""
         DO $$ BEGIN
             IF (SELECT COUNT(*) FROM {event}) <> {facts.events}
@@ -168,8 +170,15 @@ def _ending(schema: str, facts: StoreFacts) -> bytes:
             END IF;
         END $$;
         {GIVE_UP_RUNS.format(run=run, run_step=run_step)};
+        INSERT INTO {event} ({", ".join(restored)}) VALUES ({values});
         COMMIT;
     """.encode()
+
+
+def _literal(value: str | int | None) -> str:
+    if value is None:
+        return "NULL"
+    return str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"
 
 
 def failure(program: str, said: str) -> StoreError:

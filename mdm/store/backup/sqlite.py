@@ -12,7 +12,7 @@ import sqlite3
 import tempfile
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import NullPool, create_engine
 from sqlalchemy.exc import DBAPIError
@@ -23,7 +23,7 @@ from mdm.store.backup.file import sync_folder
 from mdm.store.engine import sqlite_connection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from mdm.settings import Settings
 
@@ -57,9 +57,14 @@ def present(settings: Settings) -> bool:
 
 
 def put(
-    settings: Settings, content: Iterable[bytes], facts: StoreFacts, *, tell: Callable[[float, str], None]
+    settings: Settings,
+    content: Iterable[bytes],
+    facts: StoreFacts,
+    *,
+    event: Mapping[str, Any],
+    tell: Callable[[float, str], None],
 ) -> None:
-    """Makes the store what the content is; the present one stays until all of it is there.
+    """Makes the store what the content is, and one more event; the present one stays until all of it is there.
 
     Raises:
         StoreError: the content is not what `facts` say; or the present store is in use or damaged.
@@ -74,7 +79,7 @@ def put(
                 file.write(block)
             file.flush()
             os.fsync(file.fileno())
-        _check(fresh, facts)
+        _check(fresh, facts, event)
         if store.exists():
             _copy_into(settings, fresh, tell)
         else:
@@ -92,11 +97,14 @@ def _facts(copy: Path) -> StoreFacts | None:
         return read_facts(connection)
 
 
-def _check(fresh: Path, facts: StoreFacts) -> None:
+def _check(fresh: Path, facts: StoreFacts, event: Mapping[str, Any]) -> None:
     try:
         found = _facts(fresh)
         with closing(sqlite3.connect(fresh)) as connection, connection:
             connection.execute(GIVE_UP_RUNS.format(run="run", run_step="run_step"))
+            if found == facts:
+                names = ", ".join(f":{name}" for name in event)
+                connection.execute(f"INSERT INTO event ({', '.join(event)}) VALUES ({names})", dict(event))
     except (DBAPIError, sqlite3.Error) as error:
         raise StoreError("The backup holds no readable store.", hint="Take an older backup.") from error
     if found != facts:

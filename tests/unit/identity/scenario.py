@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from mdm.identity.changes import Facts, PastMerge, plan
-from mdm.identity.commands import ChangeNumber, Decide, Merge, Revoke, Split, Unmerge
-from mdm.identity.decisions import DecisionKind
+from mdm.identity.changes import plan
+from mdm.identity.commands import ChangeNumber, Decide, DecisionKind, Merge, Revoke, Split, Unmerge
 from mdm.identity.events import EventKind
 from mdm.identity.journeys import Arrival, taken_out
 from mdm.identity.numbers import NumberKind, NumberState, Reason
+from mdm.identity.plans import Facts, PastMerge
 from mdm.identity.state import State
 
 SSN, TEMPORARY = NumberKind.SSN, NumberKind.TEMPORARY

@@ -5,10 +5,10 @@ import itertools
 import pytest
 
 from mdm.errors import ApprovalNeededError, IdentityError, StaleVersionError
-from mdm.identity.changes import verified_apart
 from mdm.identity.commands import Merge
 from mdm.identity.decisions import Decision
 from mdm.identity.events import EventKind
+from mdm.identity.merging import verified_apart
 from mdm.identity.numbers import LIVE, NumberState
 from tests.unit.identity.scenario import CANNOT, MUST, SSN, TEMPORARY, WAYS, World
 

@@ -59,7 +59,18 @@ def test_a_key_of_another_length_is_refused():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "012345678901", "25499572180", "2549957218011", "25499572180x", "254995721802"]
+    "text",
+    [
+        "",
+        "012345678901",
+        "25499572180",
+        "2549957218011",
+        "25499572180x",
+        "254995721802",
+        "\n25499572180",
+        "254995721801\n",
+        "２５４９９５７２１８０１",
+    ],
 )
 def test_what_is_no_number_has_no_kind(text):
     assert kind_of(text) is None

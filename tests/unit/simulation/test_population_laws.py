@@ -121,7 +121,10 @@ def test_mortality_is_scaled_to_the_life_expectancy_of_the_year(target):
     assert expectancy(level(rates, target)) == pytest.approx(target, abs=0.01)
 
 
-@given(chances=st.lists(st.floats(0, 0.6), min_size=2, max_size=50), excess=st.floats(0.7, 3))
+@given(
+    chances=st.lists(st.floats(0, 0.6, allow_subnormal=False), min_size=2, max_size=50),
+    excess=st.floats(0.7, 3),
+)
 def test_chances_stay_below_certainty_and_their_sum_is_kept_where_there_is_room(chances, excess):
     chance = np.array([*chances, excess])
     capped = spread_excess(chance)

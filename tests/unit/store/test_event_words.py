@@ -66,6 +66,7 @@ def test_every_kind_that_touches_an_entity_has_words():
     without = {
         EventKind.STORE_CREATED,
         EventKind.KEY_BOUND,
+        EventKind.STORE_RESTORED,
         EventKind.BATCH_LANDED,
         EventKind.QUARANTINE_RESOLVED,
         EventKind.MODEL_KEPT,

@@ -204,7 +204,10 @@ def test_a_rewritten_event_and_nodes_do_not_give_the_signed_root(signed):
         ("INSERT INTO log_node VALUES (8, 3, 'x')", "more nodes"),
         ("UPDATE checkpoint SET at = '2020' WHERE size = 256", "checkpoint of 256 events: its row"),
         ("UPDATE checkpoint SET size = 899 WHERE size = 900", "checkpoint of 899 events: its row"),
-        ("UPDATE checkpoint SET note = replace(note, '256', '257') WHERE size = 256", "signature is wrong"),
+        (
+            "UPDATE checkpoint SET note = replace(note, '\n256\n', '\n257\n') WHERE size = 256",
+            "signature is wrong",
+        ),
         ("UPDATE checkpoint SET note = 'x' WHERE size = 256", "not a signed note"),
     ],
 )
@@ -293,8 +296,7 @@ def test_signatures_of_another_key_are_found(engine, signed, tmp_path):
     with bulk(other) as store:
         foreign = store.scalar("SELECT value FROM meta WHERE name = 'log_public_key'")
     tamper(signed, "UPDATE meta SET value = ? WHERE name = 'log_public_key'", foreign)
-    with pytest.raises(ConfigurationError, match="not the one"):
-        checked(signed)
+    assert "not the one" in checked(signed)[1]
 
 
 def test_two_that_sign_at_once_agree(settings):
