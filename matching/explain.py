@@ -339,7 +339,7 @@ _NOTHING_TELLS = Words(
     vi="những gì hai bên cùng ghi không nói lên điều gì", en="what both sides record tells nothing"
 )
 _FORBIDDEN = Words(
-    vi="máy không tự nối, cần người quyết định", en="never linked by itself: a person must decide"
+    vi="hệ thống không tự nối, cần người quyết định", en="not linked automatically: a person must decide"
 )
 _AGAINST_FAMILY = Words(vi="khả năng khác", en="other possibility")
 _PRIOR, _SUM = Words(vi="trước khi so sánh", en="before any evidence"), Words(vi="tổng", en="sum")

@@ -12,6 +12,7 @@ import typer
 from mdm.cli import show
 from mdm.cli.backup import backup, restore
 from mdm.cli.entity import entity_commands
+from mdm.cli.explain import explain
 from mdm.cli.log import log_commands
 from mdm.cli.openlineage import openlineage
 from mdm.cli.quarantine import quarantine_commands
@@ -51,6 +52,7 @@ app.add_typer(log_commands, name="log")
 app.command()(backup)
 app.command()(restore)
 app.add_typer(entity_commands, name="entity")
+app.command()(explain)
 app.add_typer(review_commands, name="review", rich_help_panel=_BY_HAND)
 app.add_typer(approval_commands, name="approval", rich_help_panel=_BY_HAND)
 app.add_typer(number_commands, name="number", rich_help_panel=_BY_HAND)
