@@ -42,7 +42,7 @@ def explain(
 
 
 def show(found: Explanation, *, language: Literal["vi", "en"]) -> None:
-    out.print(Text(found.sentence(language)))
+    out.print(Text(found.sentence(language)), soft_wrap=True)
     told = found.table(language)
     shown = table("", *told.headings, right=(4,))
     for row in told.rows:

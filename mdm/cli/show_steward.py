@@ -128,7 +128,7 @@ def question(found: Question, sentence: str | None = None) -> None:
     if found.weight is not None:
         out.print(f"Evidence for a match: {_bits(found.weight)} bits")
     if sentence is not None:
-        out.print(Text(sentence))
+        out.print(Text(sentence), soft_wrap=True)
     shown = table("Records", "Registry", "Local ID", "Entity")
     for held in found.records:
         shown.add_row(held.record.registry, Text(held.record.local_id), held.entity_id or "withdrawn")
