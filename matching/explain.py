@@ -173,18 +173,14 @@ class Explanation:
         if self.weight >= self.certain_from:
             return Words(vi=f"rất có thể là {one.vi}", en=f"very likely {one.en}")
         if self.weight >= _LIKELY:
-            return Words(
-                vi=f"nhiều khả năng là {one.vi}, nhưng chưa chắc", en=f"probably {one.en}, but not certain"
-            )
+            return Words(vi=f"có lẽ là {one.vi}, chưa chắc chắn", en=f"probably {one.en}, but not certain")
         if self.weight > -_LIKELY:
             return Words(
                 vi=f"chưa thể nói là {one.vi} hay {two.vi}",
                 en=f"it cannot be told whether {one.en} or {two.en}",
             )
         if self.weight > -_SURE:
-            return Words(
-                vi=f"nhiều khả năng là {two.vi}, nhưng chưa chắc", en=f"probably {two.en}, but not certain"
-            )
+            return Words(vi=f"có lẽ là {two.vi}, chưa chắc chắn", en=f"probably {two.en}, but not certain")
         return Words(vi=f"rất có thể là {two.vi}", en=f"very likely {two.en}")
 
 
@@ -256,18 +252,28 @@ class Explainer:
             if conflict.name == scored.conflict
         ]
         for warning in self._wording.warnings:
-            remark = Remark(forbids=False, words=Words(vi=warning.vi, en=warning.en))
+            remark = Remark(forbids=False, words=warning.words)
             if _applies(warning, left, right) and remark not in found:
                 found.append(remark)
         return found
 
 
 def _applies(warning: Caution, left: Record, right: Record) -> bool:
-    def values(columns: Sequence[str]) -> list[tuple[Any, Any]]:
-        return [(left.get(column), right.get(column)) for column in columns]
+    return (
+        all(_shared(left.get(column), right.get(column)) for column in warning.equal)
+        and all(_differ(left.get(column), right.get(column)) for column in warning.differ)
+        and not any(_shared(left.get(column), right.get(column)) for column in warning.unless)
+    )
 
-    equal = all(a is not None and a == b for a, b in values(warning.equal))
-    return equal and all(None not in (a, b) and a != b for a, b in values(warning.differ))
+
+def _shared(one: Any, other: Any) -> bool:
+    if isinstance(one, list) and isinstance(other, list):
+        return not set(one).isdisjoint(other)
+    return one is not None and one == other
+
+
+def _differ(one: Any, other: Any) -> bool:
+    return one is not None and other is not None and not _shared(one, other)
 
 
 def _clauses(said: Sequence[tuple[Row, Clause, Words | None]], language: Language, *, only: bool) -> str:

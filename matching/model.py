@@ -175,11 +175,13 @@ class FieldWords(Words):
     """Attributes that show a person what was compared; without any, the one of the comparison's name."""
 
 
-class Caution(Words):
-    """Something to think of, where all features of `equal` are equal and all of `differ` recorded and different."""
+class Caution(_Declared):
+    """Something to think of where features of `equal` are equal, of `differ` recorded and different, of `unless` not shared."""
 
     equal: list[str] = Field(min_length=1)
     differ: list[str] = Field(min_length=1)
+    unless: list[str] = []
+    words: Words
 
 
 class ModelWords(_Declared):

@@ -134,7 +134,7 @@ SENTENCES = {
         AN,
         {"full_name": "Nguyen Van An", "birth_date": "1980", "sex": "male"},
         """Chỉ cùng họ tên (chỉ khác dấu), năm sinh (có bên không rõ ngày) và giới tính.
-        Nhiều khả năng là hai người khác nhau, nhưng chưa chắc.""",
+        Có lẽ là hai người khác nhau, chưa chắc chắn.""",
         """Only the same name (marks apart), year of birth (day unknown on one side) and sex.
         Probably two different people, but not certain.""",
     ),
@@ -159,17 +159,17 @@ SENTENCES = {
     "two fitting numbers": (
         {**AN, **HERE, "personal_id": "001080000012"},
         {**AN, **HERE, "personal_id": "001080345679"},
-        """Cùng ngày sinh, địa chỉ và họ tên; hai số định danh (CCCD) khác nhau, đều đúng cấu trúc.
-        Nhiều khả năng là một người, nhưng chưa chắc.""",
-        """Same date of birth, address and name; two different personal numbers, each well formed.
+        """Cùng ngày sinh, địa chỉ và họ tên; hai số CCCD khác nhau đều đúng cấu trúc.
+        Có lẽ là một người, chưa chắc chắn.""",
+        """Same date of birth, address and name; two different personal numbers, both well formed.
         Probably one person, but not certain.""",
     ),
     "twins": (
         {**TWIN, "full_name": "Nguyễn Văn Hùng"},
         {**TWIN, "full_name": "Nguyễn Gia Bách"},
-        """Cùng ngày sinh, địa chỉ và họ tên mẹ; khác họ tên. Có thể là anh chị em sinh đôi.
-        Nhiều khả năng là một người, nhưng chưa chắc.""",
-        """Same date of birth, address and mother's name; different name. They may be twins.
+        """Cùng ngày sinh, địa chỉ và họ tên mẹ; khác họ tên. Coi chừng anh chị em sinh đôi.
+        Có lẽ là một người, chưa chắc chắn.""",
+        """Same date of birth, address and mother's name; different name. Beware of twins.
         Probably one person, but not certain.""",
     ),
     "a shared number": (
@@ -190,6 +190,14 @@ def test_sentences(name):
     assert found.sentence("vi") == " ".join(vi.split())
     assert found.sentence("en") == " ".join(en.split())
     assert found.forbidden == (name == "a shared number")
+
+
+def test_a_warning_is_not_given_where_a_number_is_shared():
+    one, other = SENTENCES["twins"][:2]
+    assert [remark.words.en for remark in explained(one, other).remarks] == ["Beware of twins"]
+    number = {"personal_id": "001080000012"}
+    assert explained({**one, **number}, {**other, **number}).remarks == ()
+    assert explained({**one, "full_name": None}, other).remarks == ()
 
 
 def test_a_rare_name_is_called_rare():
@@ -230,7 +238,7 @@ def test_the_alternative_is_named_where_it_makes_the_pair_doubtful():
     )
     assert found.rows[-1].field == "family"
     assert found.rows[-1].bits < -1
-    assert "giống nhau như hai người trong một nhà" in found.sentence("vi")
+    assert "giống như hai người một nhà" in found.sentence("vi")
     assert "alike as two people of one family" in found.sentence("en")
 
 

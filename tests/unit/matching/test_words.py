@@ -111,7 +111,7 @@ def test_warnings_and_shown_values_name_what_there_is(path):
     model, words = load_model_and_words(path)
     columns = {*feature_schema(model.kind, declaration=ATTRIBUTES.of(model.kind)).names}
     for warning in words.warnings:
-        assert {*warning.equal, *warning.differ} <= columns
+        assert {*warning.equal, *warning.differ, *warning.unless} <= columns
     assert {name for field in words.fields.values() for name in field.shows} <= {*ATTRIBUTES.of(model.kind)}
 
 
@@ -173,7 +173,7 @@ def test_a_level_keeps_its_words_where_others_come_before_it(tmp_path):
         ("words: {vi: họ tên, en: name}", "words: {vi: họ tên}", "fields.full_name.en"),
         ("words: {vi: họ tên, en: name}", "words: họ tên", "fields.full_name"),
         ("words: {vi: cùng địa chỉ, en: same address}", "words: {vi: '', en: x}", "levels.place.0.vi"),
-        ("differ: [birth_date_year], vi", "unlike: [birth_date_year], vi", "warnings.2"),
+        ("differ: [birth_date_year]", "unlike: [birth_date_year]", "warnings.2"),
     ],
 )
 def test_unusable_words_are_refused_by_name(tmp_path, old, new, says):
