@@ -1,7 +1,8 @@
 """The batch run: named steps, each finished once, resumed after a kill.
 
-A run is known by a fingerprint of everything it depends on: the last delivery, the model's declaration, the policy, the
-registries' trust. A second run with the fingerprint of a finished one has nothing to do.
+A run is known by a fingerprint of everything it depends on: the last delivery, what people did since, the model's
+declaration, the policy, the registries' trust. Where the last run has this fingerprint and the model in force, it is taken
+up if it was stopped; if it came to its end there is nothing to do.
 """
 
 from __future__ import annotations
@@ -134,19 +135,18 @@ def run(
         rules = GoldenRules.declared(policy, registries, attributes)
         declared = _declared(model, rules, registries)
         fingerprint = _fingerprint(store, declared)
+        begun, finished = _last_run(store)
+        same = _still_the_same(store, begun, fingerprint, model)
+        if begun and same and finished and not force and not retrain:
+            return RunReport(run_id=begun, nothing_to_do=True, steps=_finished_steps(store, begun))
         last = store.scalar(
             "SELECT run_id FROM run WHERE finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT 1"
         )
-        unchanged = (
-            last is not None
-            and store.scalar(f"SELECT fingerprint FROM run WHERE run_id = '{last}'") == fingerprint
-        )
-        if unchanged and not force and not retrain:
-            return RunReport(run_id=last, nothing_to_do=True, steps=_finished_steps(store, last))
         numbers = number_plan(settings, store)
         require_known(store.scalar)
         delta = None if force or retrain else _delta(store, last, declared, model, rules)
-        run_id, resumed = _begin(store, fingerprint, declared, source)
+        resumed = begun if same and not finished else None
+        run_id = resumed or _begin(store, fingerprint, declared, source)
         done = {step.step: step for step in _finished_steps(store, run_id)}
     with (
         recorded(settings, run_id, registries=registries, source=source),
@@ -176,7 +176,7 @@ def run(
         _finish(settings, run_id, source, steps, actor=actor)
     checkpoint(settings, source=source)
     discard(settings, run_id)
-    return RunReport(run_id=run_id, resumed=resumed, steps=steps)
+    return RunReport(run_id=run_id, resumed=resumed is not None, steps=steps)
 
 
 def _perform(context: Context, name: str, progress: Progress) -> FinishedStep:
@@ -210,13 +210,26 @@ def _note(context: Context, store: Bulk, finished: FinishedStep) -> None:
     store.append("run_step", pa.Table.from_pylist([row]))
 
 
-def _begin(store: Bulk, fingerprint: str, declared: str, source: Source) -> tuple[str, bool]:
-    """The unfinished run of this fingerprint, or a new one. Runs of other fingerprints that were left are given up."""
-    waiting = store.scalar(
-        f"SELECT run_id FROM run WHERE finished_at IS NULL AND fingerprint = '{fingerprint}' ORDER BY started_at DESC LIMIT 1"
-    )
-    if waiting:
-        return str(waiting), True
+def _last_run(store: Bulk) -> tuple[str | None, bool]:
+    """The run that was begun last, and whether it came to its end. Runs before it that did not are given up."""
+    begun = store.scalar("SELECT run_id FROM run ORDER BY started_at DESC, run_id DESC LIMIT 1")
+    ended = begun and store.scalar(f"SELECT finished_at FROM run WHERE run_id = '{begun}'")
+    return begun, bool(ended)
+
+
+def _still_the_same(store: Bulk, run_id: str | None, fingerprint: str, model: Model) -> bool:
+    """Whether a run that begins now would do what this one did or was about to do."""
+    if (
+        run_id is None
+        or store.scalar(f"SELECT fingerprint FROM run WHERE run_id = '{run_id}'") != fingerprint
+    ):
+        return False
+    trained = next((step.detail for step in _finished_steps(store, run_id) if step.step == "train"), None)
+    current = current_model(store, model.name)
+    return trained is None or (current is not None and current.hash == trained["model"])
+
+
+def _begin(store: Bulk, fingerprint: str, declared: str, source: Source) -> str:
     row = {
         "run_id": source.mint(1)[0],
         "started_at": source.now(),
@@ -225,7 +238,7 @@ def _begin(store: Bulk, fingerprint: str, declared: str, source: Source) -> tupl
         "upto": store.next_id("event", "seq") - 1,
     }
     store.append("run", pa.Table.from_pylist([row]))
-    return str(row["run_id"]), False
+    return str(row["run_id"])
 
 
 def _delta(store: Bulk, last: str | None, declared: str, model: Model, rules: GoldenRules) -> Delta | None:

@@ -107,25 +107,79 @@ def test_a_superseded_entity_that_keeps_its_golden_record_and_aliases(village):
     assert village.query(standing) == [(0,)]
 
 
+@contextmanager
+def dying_in(step, monkeypatch):
+    def dies(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setitem(mdm.pipeline.run.STEPS, step, dies)
+        with pytest.raises(KeyboardInterrupt):
+            yield
+
+
 def test_a_run_that_dies_between_its_merges_and_its_golden_records(village, monkeypatch):
     """What it merged is whole: the merged entity has no golden record any more. The run goes on afterwards."""
     a, b = sides(village)
     village.deliver("school", b=AN)
     village.deliver("tax", b=AN)
-
-    def dies(*_):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setitem(mdm.pipeline.run.STEPS, "reconcile", dies)
-        with pytest.raises(KeyboardInterrupt):
-            village.run()
+    with dying_in("reconcile", monkeypatch):
+        village.run()
     assert set(village.homes().values()) == {a}
     assert [check for check in verify(village.settings) if check.wrong] == []
     assert golden_names(village, b) is None
     report = village.run()
     assert report.resumed
     Laws(village.identity).check(fresh=True)
+
+
+# --- runs that were never finished -----------------------------------------------------------------------------------
+
+
+def check_at_rest(village):
+    """A run over everything finds nothing that the last one left."""
+    Laws(village.identity).check(fresh=True)
+    assert not village.run(force=True).changed_anything
+
+
+@pytest.fixture
+def coded(village):
+    """By their student codes other records are one person than by their files."""
+    village.deliver("tax", a={**AN, "student_code": "1"}, b={**BINH, "student_code": "2"})
+    village.deliver("school", a={**AN, "student_code": "2"}, b={**BINH, "student_code": "1"})
+    village.run()
+    assert village.home("tax/a") == village.home("school/a")
+    return village
+
+
+def test_a_new_model_is_news_to_the_next_run(coded):
+    """Whoever made it current was stopped before its run began."""
+    coded.use_model("by_code")
+    assert not coded.run().nothing_to_do
+    assert coded.home("tax/a") == coded.home("school/b")
+    check_at_rest(coded)
+
+
+@pytest.mark.parametrize("step", mdm.pipeline.run.STEPS)
+def test_a_run_over_everything_that_dies_is_taken_up_by_the_next_run(coded, monkeypatch, step):
+    coded.use_model("by_code")
+    with dying_in(step, monkeypatch):
+        coded.run(force=True)
+    report = coded.run()
+    assert report.resumed
+    assert coded.home("tax/a") == coded.home("school/b")
+    check_at_rest(coded)
+
+
+@pytest.mark.parametrize("step", ["cluster", "golden"])
+def test_what_a_run_has_done_by_another_model_is_not_taken_up(coded, monkeypatch, step):
+    coded.use_model("by_code")
+    with dying_in(step, monkeypatch):
+        coded.run(force=True)
+    coded.use_model("by_file")
+    assert not coded.run().resumed
+    assert coded.home("tax/a") == coded.home("school/a")
+    check_at_rest(coded)
 
 
 # --- two at once -----------------------------------------------------------------------------------------------------
