@@ -207,6 +207,8 @@ class Wording:
             case Swapped():
                 two = _nouns(columns[:2])
                 found = Clause(None, Words(vi=f"{two.vi} đổi chỗ cho nhau", en=f"{two.en} exchanged"))
+            case _:  # declare words where a model has several levels of such a kind
+                found = Clause("same", noun)
         return found
 
     def _joined(self, level: AllOf | AnyOf, comparison: str, before: set[str]) -> Clause:
