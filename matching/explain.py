@@ -31,6 +31,7 @@ _SURE = math.log2(99)
 _LIKELY = 2.0
 _RARE = 2.0
 _WORTH_A_WORD = 1.0
+_NOTHING = 0.05
 _NAMED_FOR, _NAMED_AGAINST = 3, 2
 
 
@@ -127,7 +128,7 @@ class Explanation:
                 row.left or "",
                 row.right or "",
                 cell(row.finding),
-                f"{row.bits:+.1f}" if row.bits else "",
+                "" if row.stance == "none" else f"{row.bits:+.1f}",
                 cell(_STANCES[row.stance]),
             )
             for row in self.rows
@@ -301,7 +302,9 @@ def _sentence(text: str) -> str:
 
 
 def _stance(bits: float) -> Stance:
-    return "for" if bits > 0 else "against" if bits < 0 else "none"
+    if abs(bits) < _NOTHING:
+        return "none"
+    return "for" if bits > 0 else "against"
 
 
 def _rarity(frequency_bits: float) -> Words | None:
@@ -317,7 +320,7 @@ def _name(level: Level) -> str:
 
 
 def _recorded(seen: Mapping[str, Any], attributes: Sequence[str]) -> str | None:
-    values = [_text(seen[name]) for name in attributes if seen.get(name)]
+    values = dict.fromkeys(_text(seen[name]) for name in attributes if seen.get(name))
     return ", ".join(values) or None
 
 
