@@ -6,7 +6,7 @@ Every executor reads this one declaration: the batch compiles it for Splink, tra
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -211,10 +211,52 @@ class Model(_Declared):
         )
 
 
+# --- words, which are no part of the model ---------------------------------------------------------------------------
+
+
+class Words(_Declared):
+    vi: str = Field(min_length=1)
+    en: str = Field(min_length=1)
+
+
+class FieldWords(Words):
+    """A comparison as a noun: "họ tên", "name"."""
+
+    shows: list[str] = []
+    """Attributes that show a person what was compared; without any, the one of the comparison's name."""
+
+
+class Caution(_Declared):
+    """Something to think of where features of `equal` are equal, of `differ` recorded and different, of `unless` not shared."""
+
+    equal: list[str] = Field(min_length=1)
+    differ: list[str] = Field(min_length=1)
+    unless: list[str] = []
+    words: Words
+
+
+class ModelWords(_Declared):
+    """What a model's YAML says to people (`matching.words`): with other words it is the same model, of the same hash."""
+
+    fields: dict[str, FieldWords] = {}
+    """By comparison."""
+    levels: dict[str, dict[int, Words]] = {}
+    """By comparison and place of the level."""
+    alternative: Words | None = None
+    warnings: list[Caution] = []
+
+
 def load_model(path: Path) -> Model:
+    return load_model_and_words(path)[0]
+
+
+def load_model_and_words(path: Path) -> tuple[Model, ModelWords]:
+    """Raises ModelError."""
     try:
         data = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-        return Model.model_validate(data)
+        words = _take_words(data) if isinstance(data, dict) else {}
+        model = Model.model_validate(data)
+        return model, ModelWords.model_validate(words)
     except FileNotFoundError as error:
         raise ModelError(f"{path}: there is no such model") from error
     except YAMLError as error:
@@ -222,3 +264,25 @@ def load_model(path: Path) -> Model:
     except ValidationError as error:
         first = error.errors()[0]
         raise ModelError(f"{path}: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from error
+
+
+def _take_words(data: dict[str, Any]) -> dict[str, Any]:
+    """Takes the words out of a declaration, whatever else may be wrong with it."""
+    fields, levels = {}, {}
+    for comparison in _dictionaries(data.get("comparisons")):
+        name = str(comparison.get("name"))
+        if "words" in comparison:
+            fields[name] = comparison.pop("words")
+        levels[name] = {
+            place: level.pop("words")
+            for place, level in enumerate(_dictionaries(comparison.get("levels")))
+            if "words" in level
+        }
+    found: dict[str, Any] = {"fields": fields, "levels": levels, "warnings": data.pop("warnings", [])}
+    for alternative in _dictionaries([data.get("alternative")]):
+        found["alternative"] = alternative.pop("words", None)
+    return found
+
+
+def _dictionaries(values: Any) -> list[dict[str, Any]]:
+    return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []

@@ -13,6 +13,7 @@ from mdm.cli import show
 from mdm.cli.backup import backup, restore
 from mdm.cli.entity import entity_commands
 from mdm.cli.evaluate import evaluate
+from mdm.cli.explain import explain
 from mdm.cli.log import log_commands
 from mdm.cli.model import model_commands
 from mdm.cli.openlineage import openlineage
@@ -55,6 +56,7 @@ app.command()(backup)
 app.command()(restore)
 app.command()(evaluate)
 app.add_typer(entity_commands, name="entity")
+app.command()(explain)
 app.add_typer(review_commands, name="review", rich_help_panel=_BY_HAND)
 app.add_typer(approval_commands, name="approval", rich_help_panel=_BY_HAND)
 app.add_typer(number_commands, name="number", rich_help_panel=_BY_HAND)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import getpass
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -21,11 +22,17 @@ if TYPE_CHECKING:
 
     from mdm.identity.commands import Command
     from mdm.settings import Settings
+    from mdm.stewardship.explaining import PairExplainer
     from mdm.stewardship.service import Answer, Identity
 
 _NAME = "An entity's ID, its number, or REGISTRY/LOCAL_ID of one of its records."
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help=_NAME)]
-RecordArgument = Annotated[str, typer.Argument(metavar="RECORD", help="REGISTRY/LOCAL_ID.")]
+RecordArgument = Annotated[
+    str, typer.Argument(metavar="RECORD", help="REGISTRY/LOCAL_ID, or a record's number.")
+]
+LanguageOption = Annotated[
+    Literal["vi", "en"], typer.Option("--language", "--lang", help="Language of the words.")
+]
 ReasonOption = Annotated[
     str, typer.Option("--reason", help="Why, in your words: it stands in the log for ever. No personal data.")
 ]
@@ -67,13 +74,9 @@ class Work:
 
     def record(self, name: str) -> int:
         from mdm.store.engine import reading
-        from mdm.store.references import find_record
 
-        registry, mark, local_id = name.partition("/")
-        if not mark:
-            raise InputError("a record is named by REGISTRY/LOCAL_ID")
         with reading(self.settings) as connection:
-            return find_record(connection, registry, local_id)
+            return record_number(connection, name)
 
     def do(
         self,
@@ -104,11 +107,23 @@ def at_work(store: str | None) -> Iterator[Work]:
             identity.close()
 
 
+@dataclass(frozen=True)
+class Desk:
+    """What a steward reads from."""
+
+    settings: Settings
+    connection: Connection
+    hidden: frozenset[str]
+    """Registries whose records may not be shown."""
+
+    def explainer(self) -> PairExplainer:
+        from mdm.stewardship.explaining import PairExplainer
+
+        return PairExplainer(self.settings, self.connection)
+
+
 @contextmanager
-def reading_desk(
-    store: str | None, *, include_sealed: bool = False
-) -> Iterator[tuple[Connection, frozenset[str]]]:
-    """A connection, and the registries whose records may not be shown."""
+def reading_desk(store: str | None, *, include_sealed: bool = False) -> Iterator[Desk]:
     from mdm.registries.attributes import load_attributes
     from mdm.registries.declaration import load_registries, sealed_codes
     from mdm.store.engine import reading
@@ -118,7 +133,19 @@ def reading_desk(
             settings.registries_folder, attributes=load_attributes(settings.attributes_file)
         )
         with reading(settings) as connection:
-            yield connection, frozenset() if include_sealed else sealed_codes(registries)
+            yield Desk(settings, connection, frozenset() if include_sealed else sealed_codes(registries))
+
+
+def record_number(connection: Connection, name: str) -> int:
+    """Of a record named REGISTRY/LOCAL_ID, or by its number."""
+    from mdm.store.references import find_record
+
+    if name.isdecimal():
+        return int(name)
+    registry, mark, local_id = name.partition("/")
+    if not mark:
+        raise InputError("a record is named by REGISTRY/LOCAL_ID")
+    return find_record(connection, registry, local_id)
 
 
 def who(given: str | None) -> str:

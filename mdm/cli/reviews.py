@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mdm.cli import show_steward
 from mdm.cli.at_work import (
     ActorOption,
+    Desk,
     KeyOption,
+    LanguageOption,
     PreviewOption,
     ReasonOption,
     SurvivorOption,
@@ -20,6 +22,10 @@ from mdm.cli.at_work import (
 )
 from mdm.cli.terminal import JsonOption, SealedOption, StoreOption, print_json
 from mdm.identity.commands import DecideReview, Verdict
+
+if TYPE_CHECKING:
+    from matching.explain import Explanation
+    from mdm.store.questions import Question
 
 approval_commands = typer.Typer(help="Requests that a second person must approve.", no_args_is_help=True)
 review_commands = typer.Typer(help="Questions that the matching leaves to a person.", no_args_is_help=True)
@@ -33,8 +39,8 @@ def list_requests(*, store: StoreOption = None, as_json: JsonOption = False) -> 
     """Show open requests."""
     from mdm.store.questions import requests
 
-    with reading_desk(store) as (connection, _):
-        found = requests(connection)
+    with reading_desk(store) as desk:
+        found = requests(desk.connection)
         if as_json:
             print_json([asdict(request) for request in found])
         else:
@@ -84,8 +90,8 @@ def list_questions(
     """Show open questions."""
     from mdm.store.questions import questions
 
-    with reading_desk(store, include_sealed=include_sealed) as (connection, hidden):
-        found, total = questions(connection, reason=reason, limit=limit, hidden=hidden)
+    with reading_desk(store, include_sealed=include_sealed) as desk:
+        found, total = questions(desk.connection, reason=reason, limit=limit, hidden=desk.hidden)
         if as_json:
             print_json({"questions": [asdict(question) for question in found], "total": total})
         else:
@@ -96,19 +102,29 @@ def list_questions(
 def show_question(
     number: Annotated[int, typer.Argument(help="Number of the question.")],
     *,
+    language: LanguageOption = "en",
     include_sealed: SealedOption = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one question with its records."""
+    """Show one question with its records, and why it is asked."""
     from mdm.store.questions import question
 
-    with reading_desk(store, include_sealed=include_sealed) as (connection, hidden):
-        found = question(connection, number, hidden=hidden)
+    with reading_desk(store, include_sealed=include_sealed) as desk:
+        found = question(desk.connection, number, hidden=desk.hidden)
+        why = _explained(desk, found)
         if as_json:
-            print_json(asdict(found))
+            sentences = None if why is None else {name: why.sentence(name) for name in ("vi", "en")}
+            print_json({**asdict(found), "sentence": sentences})
         else:
-            show_steward.question(found)
+            show_steward.question(found, None if why is None else why.sentence(language))
+
+
+def _explained(desk: Desk, found: Question) -> Explanation | None:
+    """Where the question is about two records, and both stand and may be shown."""
+    if len(found.records) != 2 or found.hidden_records or any(h.entity_id is None for h in found.records):
+        return None
+    return desk.explainer().explain(desk.connection, *(held.record.record for held in found.records))
 
 
 @review_commands.command("decide")

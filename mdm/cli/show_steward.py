@@ -115,7 +115,7 @@ def questions(found: list[Question], total: int) -> None:
         out.print(f"{number(len(found))} of {number(total)}; --limit shows more.")
 
 
-def question(found: Question) -> None:
+def question(found: Question, sentence: str | None = None) -> None:
     out.print(
         f"Question {found.review}: {found.reason}, {found.state}, version {found.version},"
         f" raised by event {found.raised.seq} at {found.raised.at[:19]}",
@@ -127,6 +127,8 @@ def question(found: Question) -> None:
         )
     if found.weight is not None:
         out.print(f"Evidence for a match: {_bits(found.weight)} bits")
+    if sentence is not None:
+        out.print(Text(sentence), soft_wrap=True)
     shown = table("Records", "Registry", "Local ID", "Entity")
     for held in found.records:
         shown.add_row(held.record.registry, Text(held.record.local_id), held.entity_id or "withdrawn")

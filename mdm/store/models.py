@@ -52,8 +52,12 @@ def current_model(bulk: Bulk, name: str) -> TrainedModel | None:
 
 
 def read_model(bulk: Bulk, hash_: str) -> TrainedModel:
+    """Raises StoreError as `parse_model` does."""
+    return parse_model(bulk.scalar(f"SELECT body FROM model WHERE hash = '{hash_}'"), hash_)
+
+
+def parse_model(body: str, hash_: str) -> TrainedModel:
     """Raises StoreError where this version of the program cannot read it: its declaration has words that are unknown here."""
-    body = bulk.scalar(f"SELECT body FROM model WHERE hash = '{hash_}'")
     try:
         return TrainedModel.from_body(body)
     except (ValueError, TypeError, KeyError) as error:
