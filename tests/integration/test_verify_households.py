@@ -15,7 +15,6 @@ from mdm.pipeline.verify import CHECKS, verify
 from mdm.stewardship.service import Identity
 from mdm.store.engine import bulk
 from mdm.store.tables import metadata
-from tests.engines import change
 from tests.integration.job import rows, scalar
 from tests.integration.meddling import change_one, rewrite_golden, rewrite_version
 
@@ -139,7 +138,7 @@ def flip(place):
 
 
 @pytest.mark.parametrize("column", ["values", "provenance"])
-@pytest.mark.parametrize("place", [0.0, 0.3, 0.7, 1.0])
+@pytest.mark.parametrize("place", [0.3, 1.0])
 def test_a_byte_of_a_golden_household_is_found_by_name(lived_in, engine, tmp_path, column, place):
     settings = engine.copy(lived_in, tmp_path)
     number = change_one(settings, "golden", column, where=OF_HOUSEHOLDS["golden"], by=flip(place))
@@ -147,7 +146,7 @@ def test_a_byte_of_a_golden_household_is_found_by_name(lived_in, engine, tmp_pat
     assert found["golden records"] == f"golden record {number} is not as it was computed"
 
 
-@pytest.mark.parametrize("what", ["members", "head_person", "head_name", "household_size"])
+@pytest.mark.parametrize("what", ["members", "head_person"])
 def test_a_golden_household_rewritten_with_all_its_digests_is_found_by_name(lived_in, engine, tmp_path, what):
     """By someone who has the keys. Of the last run, and of a change by hand."""
     for place in (0, -1):
@@ -213,7 +212,7 @@ def check_change_is_found(engine, lived_in, tmp_path, table, column):
     assert wrong.startswith(said.format(key))
 
 
-SOME = sorted(random.Random(3).sample(COLUMNS, 6))
+SOME = sorted(random.Random(3).sample(COLUMNS, 3))
 
 
 @pytest.mark.parametrize(("table", "column"), sorted({*SOME, *NAMED}))
@@ -225,17 +224,3 @@ def test_a_changed_value_of_a_household_is_found(engine, lived_in, tmp_path, tab
 @pytest.mark.parametrize(("table", "column"), COLUMNS)
 def test_any_changed_value_of_a_household_is_found(engine, lived_in, tmp_path, table, column):
     check_change_is_found(engine, lived_in, tmp_path, table, column)
-
-
-@pytest.mark.parametrize("table", ["golden", "membership", "edge"])
-def test_a_missing_row_of_a_household_is_found(engine, lived_in, tmp_path, table):
-    settings = engine.copy(lived_in, tmp_path)
-    key = next(iter(metadata.tables[table].primary_key)).name
-    assert (
-        change(
-            settings,
-            f"DELETE FROM {table} WHERE {key} = (SELECT MIN({key}) FROM {table} WHERE {OF_HOUSEHOLDS[table]})",
-        )
-        > 0
-    )
-    assert [check.wrong for check in verify(settings) if check.wrong]
