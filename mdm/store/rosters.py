@@ -5,7 +5,7 @@ One SQL serves the batch, over all households, and single changes, over those at
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 import pyarrow as pa
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from mdm.store.unit_of_work import UnitOfWork
 
+_Name = TypeVar("_Name", int, str)
 HOUSEHOLD = "household"
 _AT_ONCE = 10_000
 LISTS = pa.schema(
@@ -70,10 +71,7 @@ def make_rosters(connection: duckdb.DuckDBPyConnection, *, lists: str, listed: s
 
 
 def rosters_of(work: UnitOfWork, records: Collection[int]) -> dict[int, dict[str, Any]]:
-    """What `make_rosters` gives the golden records of some household records.
-
-    There is no index of household numbers: all person records of the registries concerned are looked through.
-    """
+    """What `make_rosters` gives the golden records of some household records."""
     lists = [
         {**orjson.loads(attributes), "record": record_id, "registry": registry, "local_id": local_id}
         for some in _some(records)
@@ -81,13 +79,17 @@ def rosters_of(work: UnitOfWork, records: Collection[int]) -> dict[int, dict[str
     ]
     if not lists:
         return {}
-    rows = work.connection.execute(_LISTED, {"registries": sorted({row["registry"] for row in lists})}).all()
-    named = {(row["registry"], row["local_id"]) for row in lists}
-    listed = []
-    for registry, attributes, entity_id, entity_key in rows:
-        said = orjson.loads(attributes)
-        if (registry, said.get("household_ref")) in named:
-            listed.append({**said, "registry": registry, "entity": entity_id, "key": entity_key})
+    named: dict[str, set[str]] = {}
+    for row in lists:
+        named.setdefault(row["registry"], set()).add(row["local_id"])
+    listed = [
+        {**orjson.loads(attributes), "registry": registry, "entity": entity_id, "key": entity_key}
+        for registry, numbers in named.items()
+        for some in _some(numbers)
+        for attributes, entity_id, entity_key in work.connection.execute(
+            _LISTED, {"registry": registry, "households": some}
+        )
+    ]
     died = _dead(work, {row["key"] for row in listed})
     for row in listed:
         row["dead"] = row["key"] in died
@@ -114,9 +116,9 @@ def _dead(work: UnitOfWork, keys: set[int]) -> set[int]:
     return {key for key, values in rows if "death_date" in orjson.loads(values)}
 
 
-def _some(numbers: Collection[int]) -> Iterator[list[int]]:
+def _some(names: Collection[_Name]) -> Iterator[list[_Name]]:
     """So many as a statement may name."""
-    ordered = sorted(numbers)
+    ordered = sorted(names)
     return (ordered[start : start + _AT_ONCE] for start in range(0, len(ordered), _AT_ONCE))
 
 
@@ -134,15 +136,15 @@ _LISTS = (
     .order_by(record.c.record_id)
 )
 _LISTED = (
-    select(record.c.registry, record_version.c.attributes, entity.c.entity_id, entity.c.entity_key)
+    select(record_version.c.attributes, entity.c.entity_id, entity.c.entity_key)
     .join(record_version, _VERSION)
     .join(membership, and_(membership.c.record_id == record.c.record_id, membership.c.until_event.is_(None)))
     .join(entity, entity.c.entity_key == membership.c.entity_key)
     .where(
-        record.c.registry.in_(bindparam("registries", type_=Text, expanding=True)),
+        record.c.registry == bindparam("registry"),
+        record.c.household_ref.in_(bindparam("households", type_=Text, expanding=True)),
         record.c.kind == "person",
         record.c.status == "active",
-        record_version.c.attributes.like('%"household_ref"%'),
     )
 )
 _GOLDEN = select(golden.c.entity_key, golden.c["values"]).where(
