@@ -91,7 +91,7 @@ BITS = {  # by comparison, of its levels; 1 bit is m = 2u
     "personal_id": [25, 12, 7, -8, -4],
     "social_insurance_no": [22, 10, -4],
     "phone": [8, -0.5],
-    "place": [12, 9, 6, -1, -3],
+    "place": [15, 12, 9, 6, -1, -3],
     "mother": [8, 5, -5],
 }
 

@@ -82,7 +82,7 @@ def model_of(levels, **more):
             "kind": "person",
             "comparisons": [{"name": name, "missing": [], "levels": given} for name, given in levels.items()],
             "blocking": [],
-            "training": {"prior": {"rules": [], "recall": 1}, "expectation_maximisation": []},
+            "training": {"prior": {"rules": [["given"]], "recall": 1}, "expectation_maximisation": []},
             "thresholds": {"link": 10, "review": 4, "keep": -4},
             **more,
         }
@@ -172,7 +172,7 @@ def test_a_level_keeps_its_words_where_others_come_before_it(tmp_path):
     [
         ("words: {vi: họ tên, en: name}", "words: {vi: họ tên}", "fields.full_name.en"),
         ("words: {vi: họ tên, en: name}", "words: họ tên", "fields.full_name"),
-        ("words: {vi: cùng địa chỉ, en: same address}", "words: {vi: '', en: x}", "levels.place.0.vi"),
+        ("words: {vi: cùng địa chỉ, en: same address}", "words: {vi: '', en: x}", "levels.place.1.vi"),
         ("differ: [birth_date_year]", "unlike: [birth_date_year]", "warnings.2"),
     ],
 )
