@@ -5,11 +5,11 @@ One SQL serves the batch, over all households, and single changes, over those at
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pyarrow as pa
-from sqlalchemy import BigInteger, Text, and_, bindparam, select
+from sqlalchemy import BigInteger, and_, bindparam, select
 
 from mdm.duck import open_duckdb
 from mdm.store.tables import entity, golden, membership, record, record_version
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from mdm.store.unit_of_work import UnitOfWork
 
-_Name = TypeVar("_Name", int, str)
 HOUSEHOLD = "household"
 _AT_ONCE = 10_000
 LISTS = pa.schema(
@@ -79,16 +78,10 @@ def rosters_of(work: UnitOfWork, records: Collection[int]) -> dict[int, dict[str
     ]
     if not lists:
         return {}
-    named: dict[str, set[str]] = {}
-    for row in lists:
-        named.setdefault(row["registry"], set()).add(row["local_id"])
     listed = [
         {**orjson.loads(attributes), "registry": registry, "entity": entity_id, "key": entity_key}
-        for registry, numbers in named.items()
-        for some in _some(numbers)
-        for attributes, entity_id, entity_key in work.connection.execute(
-            _LISTED, {"registry": registry, "households": some}
-        )
+        for some in _some(records)
+        for registry, attributes, entity_id, entity_key in work.connection.execute(_LISTED, {"records": some})
     ]
     died = _dead(work, {row["key"] for row in listed})
     for row in listed:
@@ -116,9 +109,9 @@ def _dead(work: UnitOfWork, keys: set[int]) -> set[int]:
     return {key for key, values in rows if "death_date" in orjson.loads(values)}
 
 
-def _some(names: Collection[_Name]) -> Iterator[list[_Name]]:
+def _some(numbers: Collection[int]) -> Iterator[list[int]]:
     """So many as a statement may name."""
-    ordered = sorted(names)
+    ordered = sorted(numbers)
     return (ordered[start : start + _AT_ONCE] for start in range(0, len(ordered), _AT_ONCE))
 
 
@@ -135,14 +128,17 @@ _LISTS = (
     )
     .order_by(record.c.record_id)
 )
+_LIST = record.alias("list")
 _LISTED = (
-    select(record_version.c.attributes, entity.c.entity_id, entity.c.entity_key)
+    select(record.c.registry, record_version.c.attributes, entity.c.entity_id, entity.c.entity_key)
+    .join(_LIST, and_(_LIST.c.registry == record.c.registry, _LIST.c.local_id == record.c.household_ref))
     .join(record_version, _VERSION)
     .join(membership, and_(membership.c.record_id == record.c.record_id, membership.c.until_event.is_(None)))
     .join(entity, entity.c.entity_key == membership.c.entity_key)
     .where(
-        record.c.registry == bindparam("registry"),
-        record.c.household_ref.in_(bindparam("households", type_=Text, expanding=True)),
+        _LIST.c.record_id.in_(bindparam("records", type_=BigInteger, expanding=True)),
+        _LIST.c.kind == HOUSEHOLD,
+        _LIST.c.status == "active",
         record.c.kind == "person",
         record.c.status == "active",
     )

@@ -43,9 +43,10 @@ record = Table(
     words("household_ref", nullable=True),
     Index("uq_record_registry_kind_local_id", "registry", "kind", "local_id", unique=True),
     Index(
-        "ix_record_registry_household_ref",
+        "ix_record_registry_household_ref_kind",
         "registry",
         "household_ref",
+        "kind",
         sqlite_where=text("household_ref IS NOT NULL"),
         postgresql_where=text("household_ref IS NOT NULL"),
     ),

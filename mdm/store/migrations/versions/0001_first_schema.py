@@ -343,8 +343,8 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("record", schema=None) as batch_op:
         batch_op.create_index(
-            "ix_record_registry_household_ref",
-            ["registry", "household_ref"],
+            "ix_record_registry_household_ref_kind",
+            ["registry", "household_ref", "kind"],
             unique=False,
             sqlite_where=sa.text("household_ref IS NOT NULL"),
             postgresql_where=sa.text("household_ref IS NOT NULL"),
@@ -509,7 +509,7 @@ def downgrade() -> None:
     with op.batch_alter_table("record", schema=None) as batch_op:
         batch_op.drop_index("uq_record_registry_kind_local_id")
         batch_op.drop_index(
-            "ix_record_registry_household_ref",
+            "ix_record_registry_household_ref_kind",
             sqlite_where=sa.text("household_ref IS NOT NULL"),
             postgresql_where=sa.text("household_ref IS NOT NULL"),
         )
