@@ -5,9 +5,11 @@ import json
 import pytest
 from sqlalchemy import select
 
+from mdm.pipeline.workspace import discard, workspace
 from mdm.registries.attributes import load_attributes
 from mdm.registries.declaration import load_registries, sealed_codes
 from mdm.stewardship.explaining import PairExplainer
+from mdm.store.comparing import standing_records
 from mdm.store.engine import reading
 from mdm.store.tables import edge, record
 from tests.engines import environment
@@ -67,6 +69,44 @@ def test_a_pair_is_explained_by_the_weight_that_the_run_gave_it(finished):
             assert found.weight == pytest.approx(row.weight, abs=1e-6)
             assert found.prior + sum(one.bits for one in found.rows) == pytest.approx(row.weight, abs=1e-6)
             assert found.forbidden == (row.conflict is not None)
+
+
+def made_by_run(store, explainer):
+    """By record, the features as a run makes them."""
+    try:
+        with workspace(store, "parity") as work:
+            work.load_records("person", load_attributes(store.attributes_file))
+            work.make_features("person", explainer.columns, load_attributes(store.attributes_file))
+            rows = work.connection.sql("FROM person").to_arrow_table().to_pylist()
+    finally:
+        discard(store, "parity")
+    return {row["record_id"]: row for row in rows}
+
+
+def test_one_record_has_the_features_that_a_run_gives_it(finished):
+    with reading(finished) as connection:
+        explainer = PairExplainer(finished, connection)
+        expected = made_by_run(finished, explainer)
+        beside = [number for number, row in expected.items() if row["housemates"]]
+        assert len(beside) > 100
+        for one in standing_records(connection, (*beside[::5], *sorted(expected)[::5])):
+            made = explainer.features(connection, one)
+            assert made == {name: expected[one.ref.record][name] for name in made}
+
+
+def test_pairs_with_the_same_housemates_have_the_weight_of_the_run(finished):
+    with reading(finished) as connection:
+        explainer = PairExplainer(finished, connection)
+        beside = {
+            number: set(row["housemates"] or ()) for number, row in made_by_run(finished, explainer).items()
+        }
+        shared = [row for row in pairs(finished, EDGES) if beside[row.record_l] & beside[row.record_r]]
+        told = 0
+        for row in shared[:200]:
+            found = explainer.explain(connection, row.record_l, row.record_r)
+            assert found.weight == pytest.approx(row.weight, abs=1e-6)
+            told += any(one.finding.en == "same housemates" for one in found.rows)
+        assert told > 20
 
 
 def test_it_is_told_in_both_languages_and_with_the_values(finished, at, sealed):
