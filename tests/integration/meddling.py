@@ -90,6 +90,8 @@ def rewrite_version(settings: Settings, record_id: int, **said: str) -> None:
         found["version_id"],
     )
     change(settings, "UPDATE record SET content_hash = ? WHERE record_id = ?", content, record_id)
+    if (household := said.get("household_ref")) is not None:
+        change(settings, "UPDATE record SET household_ref = ? WHERE record_id = ?", household, record_id)
     with bulk(settings) as store, open_duckdb() as connection:
         digest = rebuilt_digests(Opened(settings, store, connection))[found["batch_id"]]
     change(settings, "UPDATE batch SET digest = ? WHERE batch_id = ?", digest, found["batch_id"])
