@@ -11,6 +11,7 @@ from matching.estimate import Interval
 from mdm.errors import InputError
 from mdm.pipeline.evaluation import evaluate
 from mdm.pipeline.evaluation.by_sample import evaluate_reviews
+from mdm.pipeline.evaluation.households import evaluate_households
 from mdm.pipeline.evaluation.sample import draw_reviews
 from mdm.pipeline.run import run
 from mdm.registries.attributes import load_attributes
@@ -149,8 +150,12 @@ def test_the_commands(finished, country, tmp_path):
     text = said_by("evaluate", "--truth", country.truth, "--blocking", **at)
     for said in ("B-cubed", "By age", "Worst recall", "Expected calibration error", "recall of blocking"):
         assert said in text
-    for said in ("Households against the truth", "residence and residence", "Households found exactly"):
+    for said in ("Households against the truth", "insurance list and residence", "Households found exactly"):
         assert said in text
+    told = json.loads(mdm("evaluate", "--truth", country.truth, "--json", **at).stdout)["households"]
+    assert told == evaluate_households(finished, country.truth).as_dict()
+    assert told["pairs"]["f1"] > 0.9
+    assert told["clusters"]["exact"] <= told["clusters"]["households"]
     assert "Fill in" in mdm("evaluate", "--sample-out", path, "--size", 100, **at).output
     assert "--force" in mdm("evaluate", "--sample-out", path, status=4, **at).output
     assert "no row has an answer" in mdm("evaluate", "--sample", path, status=4, **at).output
