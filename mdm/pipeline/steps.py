@@ -17,7 +17,7 @@ from mdm.identity.events import Stamp
 from mdm.pipeline.cluster_questions import counts, questions
 from mdm.pipeline.clustering import read_constraints, read_decisions, rules_of, scored_edges, scorer
 from mdm.pipeline.delta import CHANGED, Delta, concerned, find_changed
-from mdm.pipeline.housemates import HOUSEMATES, TOLD_BY, add_housemates
+from mdm.pipeline.housemates import HOUSEMATES
 from mdm.store.edges import read_edges, write_edges
 from mdm.store.engine import bulk
 from mdm.store.models import current_model, keep_model, promote_model
@@ -102,12 +102,8 @@ class Context:
     def person_table(self) -> str:
         """Makes the comparison features of people once per process."""
         if not self.workspace.has_table(PERSON):
-            records, wanted = self.record_table(), set(self.model.feature_columns)
-            if self.by_housemates:
-                wanted = wanted - {HOUSEMATES} | set(TOLD_BY)
-            self.workspace.make_features(PERSON, sorted(wanted), self.attributes)
-            if self.by_housemates:
-                add_housemates(self.workspace, features=PERSON, records=records)
+            self.record_table()
+            self.workspace.make_features(PERSON, self.model.feature_columns, self.attributes)
         return PERSON
 
     def trained_model(self) -> TrainedModel:

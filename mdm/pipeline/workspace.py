@@ -14,6 +14,7 @@ from matching.standardise.features import feature_columns, feature_schema
 from mdm.duck import open_duckdb
 from mdm.errors import ConfigurationError
 from mdm.identity.events import canonical_json
+from mdm.pipeline.housemates import HOUSEMATES, TOLD_BY, add_housemates
 from mdm.store.engine import bulk
 
 if TYPE_CHECKING:
@@ -108,8 +109,14 @@ class Workspace:
     def make_features(
         self, kind: str, wanted: Sequence[str], attributes: Attributes, *, records: str | None = None
     ) -> int:
-        """Table `{kind}`: record_id, registry and the wanted comparison features of every row of `records`, by default `{kind}_record`."""
+        """Table `{kind}`: record_id, registry and the wanted comparison features of every row of `records`, by default `{kind}_record`.
+
+        With HOUSEMATES come those from which it is made.
+        """
         records = records or f"{kind}_record"
+        beside = HOUSEMATES in wanted
+        if beside:
+            wanted = sorted({*wanted, *TOLD_BY} - {HOUSEMATES})
         declared = attributes.of(kind)  # type: ignore[arg-type]
         schema = feature_schema(kind, declaration=declared)
         if unknown := sorted(set(wanted) - set(schema.names)):
@@ -136,6 +143,8 @@ class Workspace:
             self.connection.register("made", made)
             self.connection.execute(f"INSERT INTO {kind} BY NAME SELECT * FROM made")
             self.connection.unregister("made")
+        if beside:
+            add_housemates(self.connection, features=kind, records=records)
         return self._count(kind)
 
     def _former_numbers(self) -> tuple[str, str]:

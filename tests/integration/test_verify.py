@@ -240,6 +240,14 @@ def test_a_missing_row_is_found(engine, lived_in, tmp_path, table):
     assert [check.wrong for check in verify(settings) if check.wrong]
 
 
+@pytest.mark.parametrize("instead", [None, "another"])
+def test_a_record_on_another_list_than_its_version_says_is_found(engine, lived_in, tmp_path, instead):
+    settings = engine.copy(lived_in, tmp_path)
+    record = scalar(settings, "SELECT MIN(record_id) FROM record WHERE household_ref IS NOT NULL")
+    change(settings, "UPDATE record SET household_ref = ? WHERE record_id = ?", instead, record)
+    assert f"record {record}: it is not at its last version" in [check.wrong for check in verify(settings)]
+
+
 def test_a_row_too_many_is_found(engine, lived_in, tmp_path):
     settings = engine.copy(lived_in, tmp_path)
     added = change(
