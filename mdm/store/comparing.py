@@ -36,7 +36,7 @@ def standing_records(connection: Connection, records: tuple[int, ...]) -> list[S
         if number not in rows:
             raise IdentityError(
                 f"There is no record {number} of a person that stands.",
-                hint="A withdrawn record is compared with nothing.",
+                hint="A withdrawn record is compared with nothing. Why a household's record belongs to it: mdm entity lineage.",
             )
     return [
         StandingRecord(

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mdm.store.unit_of_work import UnitOfWork
 
 HOUSEHOLD = "household"
+DEAD = """"values" LIKE '%"death_date":%'"""
+"""SQL over golden records: of a person known to be dead."""
 _AT_ONCE = 10_000
 LISTS = pa.schema(
     [("record", pa.int64())]
