@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 if TYPE_CHECKING:
+    from matching.model import Model
     from mdm.pipeline.workspace import Workspace
+    from mdm.registries.attributes import Attributes
     from mdm.store.engine import Bulk
 
 HOUSEMATES = "housemates"
@@ -22,6 +24,16 @@ TOLD_BY = ("personal_ids", "name_sorted", "birth_date_iso", "given", "birth_date
 _LARGEST = 40
 """Members of a list from which it is no family's: a dormitory, a home."""
 _NAMED = pa.schema([("registry", pa.string()), ("household_ref", pa.string())])
+
+
+def make_person_features(work: Workspace, model: Model, attributes: Attributes) -> None:
+    """Table `person` of the loaded records of people: every column of the model, housemates where it compares them."""
+    wanted = set(model.feature_columns)
+    if HOUSEMATES not in wanted:
+        work.make_features("person", sorted(wanted), attributes)
+        return
+    work.make_features("person", sorted(wanted - {HOUSEMATES} | set(TOLD_BY)), attributes)
+    add_housemates(work, features="person", records="person_record")
 
 
 def add_housemates(work: Workspace, *, features: str, records: str) -> None:

@@ -207,9 +207,9 @@ def test_a_changed_declaration_comes_into_force_while_nothing_hangs_on_the_forme
     # once a person has promoted one, that person decides
     promote(made.settings, first.detail("train")["model"], sure=True, **BY)
     assert made.run().waiting
-    trained, new = train_candidate(made.settings, **BY)
-    assert (trained.declaration, new) == (declared, False)
-    promote(made.settings, trained.hash, sure=True, **BY)
+    again = train_candidate(made.settings, **BY)
+    assert (again.trained.declaration, again.new) == (declared, False)
+    promote(made.settings, again.trained.hash, sure=True, **BY)
     assert not made.run().waiting
     assert sound(made.settings)
     made.close()
