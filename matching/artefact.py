@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 
 import orjson
 
@@ -18,15 +19,43 @@ def probability(bits: float) -> float:
 
 @dataclass(frozen=True)
 class LevelParameters:
-    """m: share of matches at this level; u: share of other pairs."""
+    """m: share of matches at this level; u: share of other pairs; correction: bits that labels add (`matching.labels`)."""
 
     m: float
     u: float
+    correction: float = 0.0
+
+    @property
+    def corrected_m(self) -> float:
+        """May exceed 1: it is of use beside u alone."""
+        return self.m * math.exp2(self.correction)
 
     @property
     def weight(self) -> float:
         """Bits for (positive) or against (negative) a match."""
-        return math.log2(self.m / self.u)
+        return math.log2(self.corrected_m / self.u)
+
+
+@dataclass(frozen=True)
+class LabelReport:
+    """What stewards' answers gave to a training."""
+
+    same: int
+    different: int
+    least: int
+    """How many of each are needed."""
+    loss_without: float | None = None
+    """Mean log loss in bits for a label, of the weights learnt without labels; None where there are too few."""
+    loss_with: float | None = None
+    """The same with corrections learnt from the other four fifths of the labels."""
+
+    @property
+    def used(self) -> bool:
+        return (
+            self.loss_with is not None
+            and self.loss_without is not None
+            and self.loss_with < self.loss_without
+        )
 
 
 @dataclass(frozen=True)
@@ -46,6 +75,15 @@ class TrainedModel:
     """Comparisons about which the records taught nothing: of a first guess, or of no weight where no record has a value."""
     alternative: dict[str, list[float]] = field(default_factory=dict)
     """By comparison, the share of pairs of the declared alternative at each level; empty where it could not be learnt."""
+    prior_correction: float = 0.0
+    """Bits that labels add to every pair."""
+    labels: LabelReport | None = None
+    """None where there were too few."""
+
+    @property
+    def prior_bits(self) -> float:
+        """What every weight begins with."""
+        return math.log2(self.prior / (1 - self.prior)) + self.prior_correction
 
     @property
     def odds_of_alternative(self) -> float:
@@ -68,18 +106,20 @@ class TrainedModel:
             found.append(math.log2(share / u) if weight else 0.0)
         return found
 
-    @property
+    @cached_property
     def body(self) -> str:
-        """Canonical JSON of everything: what the hash is of."""
+        """Canonical JSON of everything, or the text it was read from: what the hash is of."""
         content = {
             "declaration": self.declaration.model_dump(mode="json"),
             "prior": self.prior,
-            "parameters": {name: [[p.m, p.u] for p in levels] for name, levels in self.parameters.items()},
+            "parameters": {name: [_numbers(p) for p in levels] for name, levels in self.parameters.items()},
             "term_frequencies": self.term_frequencies,
             "frequency_floor": self.frequency_floor,
             "records": self.records,
             "untrained": self.untrained,
             "alternative": self.alternative,
+            "prior_correction": self.prior_correction,
+            "labels": asdict(self.labels) if self.labels else None,
         }
         return orjson.dumps(content, option=orjson.OPT_SORT_KEYS).decode()
 
@@ -91,9 +131,19 @@ class TrainedModel:
     def from_body(cls, body: str) -> TrainedModel:
         content = orjson.loads(body)
         parameters = {
-            name: [LevelParameters(m, u) for m, u in levels]
+            name: [LevelParameters(*numbers) for numbers in levels]
             for name, levels in content.pop("parameters").items()
         }
-        return cls(
-            declaration=Model.model_validate(content.pop("declaration")), parameters=parameters, **content
+        labels = content.pop("labels", None)
+        made = cls(
+            declaration=Model.model_validate(content.pop("declaration")),
+            parameters=parameters,
+            labels=LabelReport(**labels) if labels else None,
+            **content,
         )
+        made.__dict__["body"] = body  # one that an older version wrote keeps its hash
+        return made
+
+
+def _numbers(level: LevelParameters) -> list[float]:
+    return [level.m, level.u, level.correction] if level.correction else [level.m, level.u]

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from splink import DuckDBAPI, Linker
 
+from matching.artefact import probability
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -170,7 +172,7 @@ def splink_settings(trained: TrainedModel) -> dict[str, Any]:
     return {
         "link_type": "dedupe_only",
         "unique_id_column_name": "record_id",
-        "probability_two_random_records_match": trained.prior,
+        "probability_two_random_records_match": probability(trained.prior_bits),
         "comparisons": [
             _splink_comparison(comparison, trained.parameters[comparison.name])
             for comparison in trained.declaration.comparisons
@@ -191,7 +193,7 @@ def _splink_comparison(comparison: Comparison, parameters: list[LevelParameters]
         declared = {
             "sql_condition": level.sql(),
             "label_for_charts": f"{comparison.name} {place}",
-            "m_probability": learnt.m,
+            "m_probability": learnt.corrected_m,  # Splink reads no more than m / u from it
             "u_probability": learnt.u,
         }
         if level.term_frequency:

@@ -64,6 +64,15 @@ class Prior(_Declared):
     """The share of true pairs that the rules are thought to find."""
 
 
+class Labels(_Declared):
+    """Training on answers of stewards (`matching.labels`)."""
+
+    least: int = Field(100, ge=1)
+    """So many answers "one person" and as many "two people" are needed."""
+    spread: float = Field(1.0, gt=0)
+    """Bits: how far off a weight learnt without labels is thought to be (standard deviation)."""
+
+
 class Training(_Declared):
     prior: Prior
     random_pairs: float = 2e6
@@ -71,6 +80,7 @@ class Training(_Declared):
     """One session for each list of columns: comparisons that use none of them learn their m probabilities."""
     pairs: float = 2e6
     seed: int = 1
+    labels: Labels = Labels()
 
 
 class Belief(_Declared):

@@ -50,7 +50,7 @@ class Scorer:
 
     def __init__(self, trained: TrainedModel) -> None:
         self._conflicts = trained.declaration.conflicts
-        self._prior = math.log2(trained.prior / (1 - trained.prior))
+        self._prior = trained.prior_bits
         self._odds = trained.odds_of_alternative
         self._comparisons = [
             _Comparison(comparison, trained) for comparison in trained.declaration.comparisons

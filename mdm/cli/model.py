@@ -20,7 +20,7 @@ from mdm.cli.terminal import (
 )
 
 if TYPE_CHECKING:
-    from matching.artefact import TrainedModel
+    from matching.artefact import LabelReport, TrainedModel
     from mdm.pipeline.model_comparison import Comparison
     from mdm.store.models import KeptModel
 
@@ -90,12 +90,21 @@ def train(
 
     with opened_store(store) as settings:
         with err.status("Training"):
-            trained, new = train_candidate(settings, actor=actor, reason=reason)
+            made = train_candidate(settings, actor=actor, reason=reason)
+        trained = made.trained
         if as_json:
             print_json(
-                {"hash": trained.hash, "new": new, "records": trained.records, "untrained": trained.untrained}
+                {
+                    "hash": trained.hash,
+                    "new": made.new,
+                    "records": trained.records,
+                    "untrained": trained.untrained,
+                    "labels": {**asdict(made.labels), "used": made.labels.used},
+                }
             )
-        elif new:
+            return
+        out.print(_told_labels(made.labels))
+        if made.new:
             out.print(
                 f"Candidate {trained.hash[:_SHORT]}, trained on {trained.records:,} records.\n"
                 "Next: mdm model compare, then mdm model promote --reason ..."
@@ -165,14 +174,26 @@ def _done(current: str, touched: int | None, *, as_json: bool) -> None:
         out.print(f"{current[:_SHORT]} is the current model. The next mdm run uses it, over all records.")
 
 
+def _told_labels(labels: LabelReport) -> str:
+    told = f"Stewards' answers: {labels.same:,} one person, {labels.different:,} two people"
+    if labels.loss_with is None:
+        return f"{told}; {min(labels.same, labels.different)} of {labels.least} needed of each. They change nothing yet."
+    figures = f"log loss {labels.loss_without:.3f} bits without them, {labels.loss_with:.3f} with"
+    outcome = "The weights are corrected by them" if labels.used else "They change nothing"
+    return f"{told}. {outcome}: {figures} (each foretold by the others)."
+
+
 def _told(trained: TrainedModel) -> dict[str, object]:
+    labels = trained.labels
     return {
         "prior": trained.prior,
+        "prior_correction": trained.prior_correction,
+        "labels": {**asdict(labels), "used": labels.used} if labels else None,
         "records": trained.records,
         "untrained": trained.untrained,
         "thresholds": trained.declaration.thresholds.model_dump(),
         "comparisons": {
-            name: [{"m": level.m, "u": level.u, "weight": level.weight} for level in levels]
+            name: [{**asdict(level), "weight": level.weight} for level in levels]
             for name, levels in trained.parameters.items()
         },
     }
@@ -185,7 +206,22 @@ def _show(kept: KeptModel, trained: TrainedModel) -> None:
         f"Two records at random are one person with probability {trained.prior:.3g}. "
         f"Bits to link {thresholds.link:g}, to ask {thresholds.review:g}, to keep {thresholds.keep:g}."
     )
-    shown = table("Comparisons", "Comparison", "Level", "m", "u", "Weight (bits)", right=(2, 3, 4))
+    corrected = trained.labels is not None and trained.labels.used
+    if trained.labels:
+        out.print(_told_labels(trained.labels))
+    if corrected:
+        out.print(f"They add {trained.prior_correction:+.2f} bits to every pair.")
+    more = ("By answers",) if corrected else ()
+    shown = table(
+        "Comparisons",
+        "Comparison",
+        "Level",
+        "m",
+        "u",
+        "Weight (bits)",
+        *more,
+        right=(2, 3, 4, 5)[: 3 + len(more)],
+    )
     for comparison in trained.declaration.comparisons:
         untrained = " (not trained)" if comparison.name in trained.untrained else ""
         for place, learnt in enumerate(trained.parameters[comparison.name]):
@@ -194,7 +230,8 @@ def _show(kept: KeptModel, trained: TrainedModel) -> None:
                 exclude_none=True, exclude={"m", "u", "term_frequency"}
             )
             told = ", ".join(f"{key} {value}" for key, value in level.items())
-            shown.add_row(name, told, f"{learnt.m:.4g}", f"{learnt.u:.4g}", f"{learnt.weight:+.2f}")
+            moved = (f"{learnt.correction:+.2f}" if learnt.correction else "",) if corrected else ()
+            shown.add_row(name, told, f"{learnt.m:.4g}", f"{learnt.u:.4g}", f"{learnt.weight:+.2f}", *moved)
     out.print(shown)
 
 

@@ -11,6 +11,7 @@ from matching.train import train
 from mdm.errors import InputError, StoreBusyError, StoreError
 from mdm.identity.clock import Source
 from mdm.identity.events import Stamp
+from mdm.pipeline.labels import correct_by_decisions
 from mdm.pipeline.model_comparison import compare
 from mdm.pipeline.steps import PERSON
 from mdm.pipeline.workspace import discard, workspace
@@ -27,7 +28,7 @@ from mdm.store.models import (
 )
 
 if TYPE_CHECKING:
-    from matching.artefact import TrainedModel
+    from matching.artefact import LabelReport, TrainedModel
     from mdm.pipeline.progress import Progress
     from mdm.settings import Settings
     from mdm.store.engine import Bulk
@@ -39,6 +40,14 @@ class Listed:
     model: KeptModel
     promotion: Promotion | None
     """The last that stands."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    trained: TrainedModel
+    new: bool
+    """The store did not have it yet."""
+    labels: LabelReport
 
 
 def list_models(settings: Settings, name: str = PERSON) -> list[Listed]:
@@ -74,8 +83,8 @@ def load_kept(settings: Settings, hash_: str) -> TrainedModel:
 
 def train_candidate(
     settings: Settings, *, actor: str, reason: str, source: Source | None = None
-) -> tuple[TrainedModel, bool]:
-    """Trains on the store's records by the declaration at hand; returns the model and whether the store did not have it yet."""
+) -> Candidate:
+    """Trains on the store's records, and on stewards' answers if there are enough, by the declaration at hand."""
     source = source or Source()
     declared, attributes = load_model(settings.person_model_file), load_attributes(settings.attributes_file)
     work_name = f"train-{uuid4()}"
@@ -87,11 +96,13 @@ def train_candidate(
                 )
             work.make_features(PERSON, declared.feature_columns, attributes)
             trained = train(work.connection, declared, records=PERSON)
+            with bulk(settings) as store:
+                trained, labels = correct_by_decisions(work, store, trained, records=PERSON)
     finally:
         discard(settings, work_name)
     with bulk(settings, writes=True) as store:
         new = keep_model(store, trained, stamp=Stamp(at=source.now(), actor=actor, reason=reason))
-    return trained, new
+    return Candidate(trained, new, labels)
 
 
 def promote(

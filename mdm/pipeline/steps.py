@@ -18,6 +18,7 @@ from mdm.pipeline.cluster_questions import counts, questions
 from mdm.pipeline.clustering import read_constraints, read_decisions, rules_of, scored_edges, scorer
 from mdm.pipeline.delta import CHANGED, Delta, concerned, find_changed
 from mdm.pipeline.housemates import HOUSEMATES
+from mdm.pipeline.labels import correct_by_decisions
 from mdm.store.edges import read_edges, write_edges
 from mdm.store.engine import bulk
 from mdm.store.models import current_model, keep_model, promote_model
@@ -126,12 +127,19 @@ def train_step(context: Context, store: Bulk) -> StepResult:
     if present is not None and present.declaration == context.model:
         context.trained = present
         return StepResult(0, {"model": present.hash, "trained": False, "records": present.records})
-    context.trained = train(context.workspace.connection, context.model, records=context.person_table())
+    people = context.person_table()
+    learnt = train(context.workspace.connection, context.model, records=people)
+    context.trained, labels = correct_by_decisions(context.workspace, store, learnt, records=people)
     keep_model(store, context.trained, stamp=context.stamp("trained"))
     promote_model(store, context.trained.hash, stamp=context.stamp("the first of its declaration"))
     return StepResult(
         context.trained.records,
-        {"model": context.trained.hash, "trained": True, "records": context.trained.records},
+        {
+            "model": context.trained.hash,
+            "trained": True,
+            "records": context.trained.records,
+            "labels": asdict(labels),
+        },
     )
 
 

@@ -34,7 +34,7 @@ class PairExplainer:
         labels = {name: Words(vi=found.vi, en=found.en) for name, found in self._attributes.items()}
         trained = standing_model(connection, PERSON)
         self.model = trained.hash
-        self.columns = trained.declaration.feature_columns
+        self._columns = trained.declaration.feature_columns
         self._explainer = Explainer(trained, load_wording(settings.person_model_file, labels=labels))
         self._units = default_units()
 
@@ -50,8 +50,8 @@ class PairExplainer:
     def features(self, connection: Connection, record: StandingRecord) -> dict[str, Any]:
         """As `Workspace.make_features` makes them for a run."""
         (own,) = self._own_features(connection, [record]).values()
-        found = {**dict.fromkeys(self.columns), **own}
-        if HOUSEMATES in self.columns:
+        found = {**dict.fromkeys(self._columns), **own}
+        if HOUSEMATES in self._columns:
             found[HOUSEMATES] = self._housemates(connection, record.ref.record, own)
         return found
 

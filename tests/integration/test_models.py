@@ -142,6 +142,19 @@ def test_a_promotion_is_of_what_was_compared(village, monkeypatch):
     assert sound(village.settings)
 
 
+def test_a_candidate_learns_from_housemates_as_a_run_does(engine, finished, tmp_path, monkeypatch):
+    settings = engine.copy(finished, tmp_path)
+    declared = load_model(settings.person_model_file)
+    few = declared.model_copy(
+        update={"training": declared.training.model_copy(update={"random_pairs": 20_000})}
+    )
+    monkeypatch.setattr("mdm.pipeline.models.load_model", lambda _: few)
+    made = train_candidate(settings, **BY)
+    assert "housemates" in made.trained.declaration.feature_columns
+    assert "place" not in made.trained.untrained
+    assert made.new
+
+
 def test_every_link_remembers_its_model(village):
     first = find_model(village.settings, "current").hash
     promote(village.settings, second := candidate(village), sure=True, **BY)
@@ -207,9 +220,9 @@ def test_a_changed_declaration_comes_into_force_while_nothing_hangs_on_the_forme
     # once a person has promoted one, that person decides
     promote(made.settings, first.detail("train")["model"], sure=True, **BY)
     assert made.run().waiting
-    trained, new = train_candidate(made.settings, **BY)
-    assert (trained.declaration, new) == (declared, False)
-    promote(made.settings, trained.hash, sure=True, **BY)
+    again = train_candidate(made.settings, **BY)
+    assert (again.trained.declaration, again.new) == (declared, False)
+    promote(made.settings, again.trained.hash, sure=True, **BY)
     assert not made.run().waiting
     assert sound(made.settings)
     made.close()

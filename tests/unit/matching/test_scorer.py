@@ -1,6 +1,8 @@
 """The Python scorer gives the weights that Splink gives, and says why."""
 
+import math
 import random
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
@@ -18,10 +20,21 @@ EVERYTHING = MODEL.model_copy(
 )
 
 
-def compared(families, pairs, *, seed):
+def corrected(trained):
+    """As if labels had moved every level that counts, some so far that m exceeds 1."""
+    parameters = {
+        name: [
+            replace(p, correction=round(2 * math.sin(p.weight * 7), 6) if p.weight else 0.0) for p in levels
+        ]
+        for name, levels in trained.parameters.items()
+    }
+    return replace(trained, parameters=parameters, prior_correction=-0.75)
+
+
+def compared(families, pairs, *, seed, change=lambda trained: trained):
     """Weights and conflicts of drawn pairs by both executors. Some records are unknown to the training."""
     records = family_records(families, seed=seed)
-    trained = train(person_table(records[: len(records) * 4 // 5]), EVERYTHING, records="person")
+    trained = change(train(person_table(records[: len(records) * 4 // 5]), EVERYTHING, records="person"))
     connection = person_table(records)
     draw = random.Random(seed)
     near = [(n, n + draw.randint(1, 8)) for n in range(len(records) - 8) for _ in range(2)]
@@ -62,6 +75,26 @@ def test_weights_are_equal_to_those_of_splink(few):
     assert any(pair.alternative < -1 for pair in found)
     assert any(evidence.level is None for pair in found for evidence in pair.evidence.values())
     assert any(evidence.frequency_bits for pair in found for evidence in pair.evidence.values())
+
+
+def test_weights_that_labels_corrected_are_equal_to_those_of_splink(few):
+    before, _, _, weights_before = few
+    trained, _, by_splink, by_python = compared(250, 6_000, seed=1, change=corrected)
+    assert_equal(by_splink, by_python)
+    levels = [(c, place) for c in MODEL.comparisons for place in range(len(c.levels))]
+    moved = {(c.name, place) for c, place in levels if trained.parameters[c.name][place].correction}
+    assert any(trained.parameters[name][place].corrected_m > 1 for name, place in moved)
+    assert any(c.levels[place].term_frequency and (c.name, place) in moved for c, place in levels)
+    assert all(trained.leaning(c.name) == before.leaning(c.name) for c in MODEL.comparisons)
+    for pair, found in by_python.items():
+        former = weights_before[pair]
+        bits = trained.prior_correction + sum(
+            trained.parameters[name][e.level].correction
+            for name, e in found.evidence.items()
+            if e.level is not None
+        )
+        assert found.weight == pytest.approx(former.weight + bits, abs=1e-9)
+        assert found.alternative == former.alternative
 
 
 @pytest.mark.nightly
