@@ -11,6 +11,7 @@ from matching.estimate import Interval
 from mdm.errors import InputError
 from mdm.pipeline.evaluation import evaluate
 from mdm.pipeline.evaluation.by_sample import evaluate_reviews
+from mdm.pipeline.evaluation.households import evaluate_households
 from mdm.pipeline.evaluation.sample import draw_reviews
 from mdm.pipeline.run import run
 from mdm.registries.attributes import load_attributes
@@ -149,7 +150,12 @@ def test_the_commands(finished, country, tmp_path):
     text = said_by("evaluate", "--truth", country.truth, "--blocking", **at)
     for said in ("B-cubed", "By age", "Worst recall", "Expected calibration error", "recall of blocking"):
         assert said in text
-    for said in ("Households against the truth", "residence and residence", "Households found exactly"):
+    lists = [
+        f"{one} and {other}".replace("_", " ")
+        for one, other in evaluate_households(finished, country.truth).lists
+    ]
+    assert len(lists) > 1
+    for said in ("Households against the truth", "Households found exactly", *lists):
         assert said in text
     assert "Fill in" in mdm("evaluate", "--sample-out", path, "--size", 100, **at).output
     assert "--force" in mdm("evaluate", "--sample-out", path, status=4, **at).output
