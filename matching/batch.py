@@ -143,7 +143,8 @@ def _frequency_sql(trained: TrainedModel, name: str) -> str:
 def _weight_sql(trained: TrainedModel) -> str:
     if not trained.odds_of_alternative:
         return "match_weight"
-    leaning = " + ".join(_leaning_sql(trained, name) for name in trained.alternative)
+    # in declared order: sums of floats depend on it
+    leaning = " + ".join(_leaning_sql(trained, c.name) for c in trained.declaration.comparisons)
     return f"match_weight - log2(1 + {trained.odds_of_alternative!r}::DOUBLE * pow(2, {leaning}))"
 
 

@@ -7,6 +7,7 @@ say of that moment must agree.
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,8 @@ class Laws:
         """Entity to the hash of its golden record, as they were last seen."""
 
     def check(self, *, fresh: bool) -> State:
-        """`fresh`: every golden record is of the records as they are now, for no delivery waits for a run.
+        """`fresh`: every golden record is of the records as they are now, for no delivery waits for a run, and no person was changed by
+        hand since the last one, if there are households.
 
         Returns the state that the events give.
         """
@@ -85,8 +87,11 @@ class Laws:
 
     def _survivor(self, said: _Said, key: int, event: int, as_of: str) -> str | None:
         """Hash of the golden record of an entity as its records were before an event."""
-        rules = self.identity.rules["person"]
+        kind = said.kinds[key]
+        rules = self.identity.rules[kind]
         contributions = [c for c in said.by(key, event) if c is not None]
+        if kind == "household":
+            contributions = [said.with_people(c, event) for c in contributions]
         if not contributions:
             return None
         setting = Setting(as_of=date.fromisoformat(as_of), trust=rules.trust)
@@ -97,10 +102,12 @@ class Laws:
         expected = {
             (key, schemes[name], value)
             for key in keys
+            if said.kinds[key] == "person"
             for contribution in said.by(key, FOREVER)
             if contribution is not None
-            for name, value in contribution.attributes.items()
+            for name, values in contribution.attributes.items()
             if name in schemes
+            for value in ([values] if isinstance(values, str) else values)
         }
         columns = (t.alias.c.entity_key, t.alias.c.scheme, t.alias.c.value)
         rows = list(map(tuple, connection.execute(select(*columns).where(t.alias.c.until_event.is_(None)))))
@@ -260,6 +267,17 @@ class _Said:
     def __init__(self, connection: Connection, events: list[dict]) -> None:
         landed = {e["data"]["batch_id"]: e["seq"] for e in events if e["kind"] == EventKind.BATCH_LANDED}
         registry = dict(connection.execute(select(t.record.c.record_id, t.record.c.registry)).all())
+        self.kinds: dict[int, str] = dict(
+            connection.execute(select(t.entity.c.entity_key, t.entity.c.kind)).all()
+        )
+        self.ids: dict[int, str] = dict(
+            connection.execute(select(t.entity.c.entity_key, t.entity.c.entity_id)).all()
+        )
+        self.local_ids: dict[int, str] = dict(
+            connection.execute(select(t.record.c.record_id, t.record.c.local_id)).all()
+        )
+        self.listed: dict[tuple[str, str], set[int]] = defaultdict(set)
+        """Registry and number of a household to the records of people that ever named it."""
         self.versions: dict[int, list[tuple[int, str, Contribution]]] = defaultdict(list)
         for row in connection.execute(
             select(t.record_version).order_by(t.record_version.c.version)
@@ -273,10 +291,22 @@ class _Said:
                 issues=orjson.loads(row["issues"]) if row["issues"] else {},
             )
             self.versions[row["record_id"]].append((landed[row["batch_id"]], row["status"], contribution))
+            if "household_ref" in contribution.attributes:
+                self.listed[contribution.registry, contribution.attributes["household_ref"]].add(
+                    row["record_id"]
+                )
         self.members = defaultdict(list)
+        self.homes: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
         for row in connection.execute(select(t.membership)).mappings():
             until = FOREVER + 1 if row["until_event"] is None else row["until_event"]
             self.members[row["entity_key"]].append((row["record_id"], row["from_event"], until))
+            self.homes[row["record_id"]].append((row["entity_key"], row["from_event"], until))
+        self.deaths: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        """When a golden record that told of a death stood."""
+        for row in connection.execute(select(t.golden)).mappings():
+            if "death_date" in orjson.loads(row["values"]):
+                until = FOREVER + 1 if row["until_event"] is None else row["until_event"]
+                self.deaths[row["entity_key"]].append((row["from_event"], until))
 
     def by(self, key: int, event: int) -> list[Contribution | None]:
         return [
@@ -284,6 +314,38 @@ class _Said:
             for record, begin, end in sorted(self.members[key])
             if begin <= event < end
         ]
+
+    def with_people(self, contribution: Contribution, event: int) -> Contribution:
+        """A household's record, with who stands on it before an event, who of them is its head, and the class of its year."""
+        said = contribution.attributes
+        living: set[str] = set()
+        heads: list[tuple[int, str]] = []
+        for record in self.listed[contribution.registry, self.local_ids[contribution.record]]:
+            person = self._of(record, event)
+            home = next((key for key, begin, end in self.homes[record] if begin <= event < end), None)
+            if person is None or home is None:
+                continue
+            its = person.attributes
+            if its.get("household_ref") != self.local_ids[contribution.record]:
+                continue
+            if any(begin <= event < end for begin, end in self.deaths[home]):
+                continue
+            living.add(self.ids[home])
+            names = [its.get("full_name"), said.get("head_name")]
+            if its.get("head_relation") == "head":
+                heads.append((0, self.ids[home]))
+            elif its.get("personal_id") is not None and its["personal_id"] == said.get("head_personal_id"):
+                heads.append((1, self.ids[home]))
+            elif None not in names and names[0].lower() == names[1].lower():
+                heads.append((2, self.ids[home]))
+        made: dict[str, Any] = {}
+        if living:
+            made["members"] = sorted(living)
+        if heads:
+            made["head_person"] = min(heads)[1]
+        if "poverty_class" in said and "reference_year" in said:
+            made["poverty_years"] = [f"{said['reference_year']} {said['poverty_class']}"]
+        return replace(contribution, attributes={**said, **made})
 
     def _of(self, record: int, event: int) -> Contribution | None:
         """Its latest version, or None for a record that was withdrawn."""

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from matching.estimate import Interval
     from mdm.pipeline.evaluation import Evaluation
     from mdm.pipeline.evaluation.by_sample import SampleEvaluation
+    from mdm.pipeline.evaluation.households import HouseholdEvaluation
     from mdm.pipeline.evaluation.result import Group, Worst
 
 _MANY = 12
@@ -38,6 +39,8 @@ def evaluation(result: Evaluation) -> None:
     _groups("By what is special about a record", result.circumstances)
     _calibration(result)
     _blocking(result)
+    if result.households is not None:
+        _households(result.households)
 
 
 def _whole(result: Evaluation) -> None:
@@ -144,6 +147,30 @@ def _blocking(result: Evaluation) -> None:
         )
     else:
         out.print("What each rule finds of the true pairs: --blocking.")
+
+
+def _households(found: HouseholdEvaluation) -> None:
+    """Pairs of records of households: of all, and by the kinds of list that the two are of."""
+    shown = table(
+        "Households against the truth", "Pairs of records", "True", "Precision", "Recall", "F1", right=(1, 2, 3, 4)
+    )  # fmt: skip
+    kinds = {f"{one} and {other}".replace("_", " "): pairs for (one, other), pairs in found.lists.items()}
+    for name, pairs in {"all": found.pairs, **kinds}.items():
+        shown.add_row(
+            name,
+            number(pairs.true),
+            f"{pairs.precision:.5f}",
+            f"{pairs.recall:.5f}",
+            f"{pairs.f1:.5f}",
+        )
+    out.print(shown)
+    clusters = found.clusters
+    out.print(
+        f"Households found exactly: {clusters.exact:,} of {clusters.people:,} ({clusters.exact_share:.2%}). "
+        f"Entities that hold two households: {clusters.false_merges:,}. "
+        f"Households in more than one entity: {clusters.split_people:,} ({clusters.split_rate:.2%}). "
+        f"Of {found.records:,} records; {found.without_truth:,} more have no truth."
+    )
 
 
 def estimates(result: SampleEvaluation) -> None:

@@ -61,7 +61,7 @@ def find_changed(work: Workspace, store: Bulk, delta: Delta, *, housemates: bool
     )
     work.put(CHANGED, rows)
     if housemates:
-        housemates_of(work, store, changed=CHANGED, records="person_record")
+        housemates_of(work, store, changed=CHANGED)
     return int(rows.num_rows)
 
 

@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from mdm.errors import InputError
 from mdm.pipeline.evaluation import anchor_of, evaluate
-from mdm.pipeline.evaluation.households import evaluate_households
 from mdm.pipeline.ingest import Ingest
 from mdm.pipeline.progress import Progress, Silent, share_of
 from mdm.pipeline.report import write_report
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mdm.pipeline.evaluation import Evaluation
-    from mdm.pipeline.evaluation.households import HouseholdEvaluation
     from mdm.pipeline.ingest import IngestReport
     from mdm.pipeline.run import RunReport
     from mdm.registries.declaration import RegistryDeclaration
@@ -67,7 +65,6 @@ class DemoResult:
     totals: dict[str, int | float] = field(default_factory=dict)
     steps: list[TimedStep] = field(default_factory=list)
     evaluation: Evaluation | None = None
-    households: HouseholdEvaluation | None = None
     runs: list[RunReport] = field(default_factory=list)
 
 
@@ -109,8 +106,8 @@ def run_demo(
     registries = load_registries(settings.registries_folder)
     with _timing(result, "evaluate") as timed:
         result.evaluation = evaluate(settings, files, anchor=anchor_of(registries), blocking=True)
-        result.households = evaluate_households(settings, files)
-        timed.rows = result.evaluation.records + result.households.records
+        households = result.evaluation.households
+        timed.rows = result.evaluation.records + (households.records if households else 0)
     result.registries = list(_registry_rows(settings, registries, ingested))
     result.totals = _totals(settings, result.evaluation)
     write_report(result)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -65,15 +65,21 @@ def golden_step(context: Context, store: Bulk) -> StepResult:
             "unchanged": total - changed,
             "aliases": aliases,
             "policy": rules.policy.hash,
-            # at this event every golden record is of the members then and of what deliveries up to this one said
-            "moment": {
-                "event": store.next_id("event", "seq") - 1,
-                "batch": context.workspace.landed,
-                "as_of": as_of.isoformat(),
-                "rules": rules.hash,
-            },
+            "moment": moment(context, store, rules, as_of=as_of),
         },
     )
+
+
+def moment(context: Context, store: Bulk, rules: GoldenRules, *, as_of: date) -> dict[str, Any]:
+    """At this event every golden record of the kind is of the members then and of what deliveries up to this one said: `mdm verify`
+    computes them anew.
+    """
+    return {
+        "event": store.next_id("event", "seq") - 1,
+        "batch": context.workspace.landed,
+        "as_of": as_of.isoformat(),
+        "rules": rules.hash,
+    }
 
 
 def trust_table(rules: GoldenRules) -> pa.Table:

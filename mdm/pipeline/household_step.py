@@ -18,12 +18,12 @@ from matching.clustering.constraints import Exclusion
 from matching.clustering.inputs import NO_CONFLICT, Edges
 from matching.train_blocked import train_blocked
 from mdm.pipeline.clustering import read_decisions, rules_of
-from mdm.pipeline.golden_step import as_of_day, survive_kind, write_changes
+from mdm.pipeline.golden_step import as_of_day, moment, survive_kind, write_changes
 from mdm.pipeline.reconcile_step import rearrange, reconcile_step
 from mdm.pipeline.steps import PERSON, Context, StepResult
 from mdm.store.edges import write_edges
 from mdm.store.models import current_model, keep_model, promote_model
-from mdm.store.rosters import HOUSEHOLD, LISTS, make_rosters
+from mdm.store.rosters import DEAD, HOUSEHOLD, LISTS, make_rosters
 
 if TYPE_CHECKING:
     from matching.artefact import TrainedModel
@@ -47,8 +47,10 @@ _DEAD = pa.schema([("entity", pa.int64())])
 def household_step(context: Context, store: Bulk) -> StepResult:
     """Scores the records of households and saves their clusters."""
     model = context.household_model
-    if model is None or _load(context, store) == 0:
+    if model is None or _load(context) == 0:
         return StepResult(0)
+    _make_rosters(context, store)
+    _make_features(context, model)
     connection = context.workspace.connection
     make_keys(connection, model, records=HOUSEHOLD, into="household_key")
     reports = make_pairs(connection, model, keys="household_key", into="household_pair")
@@ -105,10 +107,11 @@ def household_reconcile_step(context: Context, store: Bulk) -> StepResult:
 
 def household_golden_step(context: Context, store: Bulk) -> StepResult:
     """Every household anew: its members are told by records of people, which may have gone to other people."""
-    if context.household_model is None or _load(context, store) == 0:
+    if context.household_model is None or (_load(context) == 0 and _standing(store) == 0):
         return StepResult(0)
     connection, people = context.workspace.connection, context.record_table()
-    context.workspace.load_memberships()
+    # the people as they are now, whoever changed them since the records were scored
+    _make_rosters(context, store)
     as_of = as_of_day(connection.execute(f"SELECT MAX(observed_on) FROM {people}").fetchall()[0][0])
     rules = context.rules[HOUSEHOLD]
     connection.execute(
@@ -121,23 +124,41 @@ def household_golden_step(context: Context, store: Bulk) -> StepResult:
     survive_kind(context, rules, contributions="household_contribution", as_of=as_of)
     connection.execute("DROP VIEW household_contribution")
     changed, total = write_changes(context, store, rules, as_of=as_of, affected=None)
-    return StepResult(total, {"changed": changed, "unchanged": total - changed, "policy": rules.policy.hash})
-
-
-def _load(context: Context, store: Bulk) -> int:
-    """Once per process: records of households, who stands on them (ROSTER), and, as table `household`, their features."""
-    work = context.workspace
-    assert context.household_model is not None
-    if work.has_table(ROSTER):
-        return _count(work, RECORDS)
-    if work.load_records(HOUSEHOLD, context.attributes) == 0:
-        return 0
-    _load_listed(context, store)
-    keys = store.read(
-        f"SELECT record_id AS record, local_id FROM record WHERE kind = '{HOUSEHOLD}' AND status = 'active'",
-        _KEYS,
+    return StepResult(
+        total,
+        {
+            "changed": changed,
+            "unchanged": total - changed,
+            "policy": rules.policy.hash,
+            "moment": moment(context, store, rules, as_of=as_of),
+        },
     )
-    connection = work.connection
+
+
+def _load(context: Context) -> int:
+    """Once per process: table RECORDS, of households."""
+    context.record_table()
+    work = context.workspace
+    return (
+        _count(work, RECORDS) if work.has_table(RECORDS) else work.load_records(HOUSEHOLD, context.attributes)
+    )
+
+
+def _standing(store: Bulk) -> int:
+    """Golden records of households that stand."""
+    return int(
+        store.scalar(
+            "SELECT COUNT(*) FROM golden AS g JOIN entity AS e ON e.entity_key = g.entity_key"
+            f" WHERE g.until_event IS NULL AND e.kind = '{HOUSEHOLD}'"
+        )
+    )
+
+
+def _make_rosters(context: Context, store: Bulk) -> None:
+    """Table ROSTER: who stands on which record, and who of them is dead, as the store has it now; loads the memberships."""
+    _load_listed(context, store)
+    keys = store.read(f"SELECT record_id AS record, local_id FROM record WHERE kind = '{HOUSEHOLD}'", _KEYS)
+    connection = context.workspace.connection
     connection.register("household_keys", keys)
     given = {name for name, *_ in connection.execute(f"DESCRIBE {RECORDS}").fetchall()}
     listed = ", ".join(
@@ -148,8 +169,6 @@ def _load(context: Context, store: Bulk) -> int:
     )
     connection.unregister("household_keys")
     make_rosters(connection, lists="household_list", listed=LISTED, into=ROSTER)
-    _make_features(context)
-    return _count(work, RECORDS)
 
 
 def _load_listed(context: Context, store: Bulk) -> None:
@@ -162,7 +181,7 @@ def _load_listed(context: Context, store: Bulk) -> None:
             _ENTITIES,
         ),
         "dead": store.read(
-            """SELECT entity_key AS entity FROM golden WHERE until_event IS NULL AND "values" LIKE '%"death_date":%'""",
+            f"SELECT entity_key AS entity FROM golden WHERE until_event IS NULL AND {DEAD}",
             _DEAD,
         ),
     }
@@ -185,10 +204,9 @@ def _load_listed(context: Context, store: Bulk) -> None:
         connection.unregister(name)
 
 
-def _make_features(context: Context) -> None:
+def _make_features(context: Context, model: Model) -> None:
     """Table `household`: features of the records' attributes, and of who stands on them."""
-    work, model = context.workspace, context.household_model
-    assert model is not None
+    work = context.workspace
     connection = work.connection
     connection.execute(
         f"CREATE OR REPLACE TEMP VIEW household_named AS SELECT r.* REPLACE (w.head_name AS head_name)"

@@ -6,55 +6,55 @@ name and day of birth, as their own records give them: not by their entities, so
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import hashlib
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from mdm.pipeline.prepare import HOUSEHOLD_REF
+
 if TYPE_CHECKING:
-    from matching.model import Model
+    from collections.abc import Mapping
+
+    import duckdb
+
     from mdm.pipeline.workspace import Workspace
-    from mdm.registries.attributes import Attributes
     from mdm.store.engine import Bulk
 
 HOUSEMATES = "housemates"
 """The feature: a list of whole numbers, one for each way in which a housemate can be told, of a person of this given name and
 year of birth; null where there are none."""
-TOLD_BY = ("personal_ids", "name_sorted", "birth_date_iso", "given", "birth_date_year")
-"""The features from which it is made."""
-_LARGEST = 40
+LARGEST = 40
 """Members of a list from which it is no family's: a dormitory, a home."""
-_NAMED = pa.schema([("registry", pa.string()), ("household_ref", pa.string())])
+_NUMBERS = "personal_ids"
+_NAME_AND_DAY = ("name_sorted", "birth_date_iso")
+"""A housemate is told by each number, and by these together."""
+_OWN = ("given", "birth_date_year")
+TOLD_BY = (_NUMBERS, *_NAME_AND_DAY, *_OWN)
+"""The features from which it is made, over all records by DuckDB and for one of them by Python."""
+_BETWEEN = "\x1f"
+_RECORD = pa.schema([("record", pa.int64())])
+_SAID = pa.schema([("registry", pa.string()), ("attributes", pa.string())])
 
 
-def make_person_features(work: Workspace, model: Model, attributes: Attributes) -> None:
-    """Table `person` of the loaded records of people: every column of the model, housemates where it compares them."""
-    wanted = set(model.feature_columns)
-    if HOUSEMATES not in wanted:
-        work.make_features("person", sorted(wanted), attributes)
-        return
-    work.make_features("person", sorted(wanted - {HOUSEMATES} | set(TOLD_BY)), attributes)
-    add_housemates(work, features="person", records="person_record")
-
-
-def add_housemates(work: Workspace, *, features: str, records: str) -> None:
-    """Adds the feature to table `features` (record_id, TOLD_BY); `records` is the table of records of people."""
-    work.connection.execute(
+def add_housemates(connection: duckdb.DuckDBPyConnection, *, features: str, records: str) -> None:
+    """Adds the feature to table `features` (record_id, TOLD_BY); `records` (record, registry, household_ref) are of people."""
+    connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE housemate AS
         WITH listed AS (
             SELECT r.record, r.registry, r.household_ref, {", ".join(f"f.{name}" for name in TOLD_BY)}
             FROM {records} AS r JOIN {features} AS f ON f.record_id = r.record
             WHERE r.household_ref IS NOT NULL
-            QUALIFY COUNT(*) OVER (PARTITION BY r.registry, r.household_ref) BETWEEN 2 AND {_LARGEST}
+            QUALIFY COUNT(*) OVER (PARTITION BY r.registry, r.household_ref) BETWEEN 2 AND {LARGEST}
         ),
         told AS (
-            SELECT record, registry, household_ref, UNNEST(personal_ids) AS token FROM listed
-            UNION ALL SELECT record, registry, household_ref, concat_ws(chr(31), name_sorted, birth_date_iso) FROM listed
-            WHERE name_sorted IS NOT NULL AND birth_date_iso IS NOT NULL
+            SELECT record, registry, household_ref, UNNEST({_NUMBERS}) AS token FROM listed
+            UNION ALL SELECT record, registry, household_ref, {_joined(*_NAME_AND_DAY)} FROM listed WHERE {_present(*_NAME_AND_DAY)}
         )
-        SELECT l.record, list_sort(list(DISTINCT md5_number_lower(concat_ws(chr(31), given, birth_date_year, t.token)))) AS {HOUSEMATES}
+        SELECT l.record, list_sort(list(DISTINCT md5_number_lower({_joined(*_OWN, "t.token")}))) AS {HOUSEMATES}
         FROM listed AS l JOIN told AS t USING (registry, household_ref)
-        WHERE given IS NOT NULL AND birth_date_year IS NOT NULL AND NOT EXISTS (FROM told AS own WHERE own.record = l.record AND own.token = t.token)
+        WHERE {_present(*_OWN)} AND NOT EXISTS (FROM told AS own WHERE own.record = l.record AND own.token = t.token)
         GROUP BY l.record;
         CREATE OR REPLACE TABLE {features} AS
         SELECT f.*, h.{HOUSEMATES} FROM {features} AS f LEFT JOIN housemate AS h ON h.record = f.record_id;
@@ -63,26 +63,58 @@ def add_housemates(work: Workspace, *, features: str, records: str) -> None:
     )
 
 
-def housemates_of(work: Workspace, store: Bulk, *, changed: str, records: str) -> None:
-    """Adds to table `changed` (record_id) those who stand on a list on which one of its records stands or stood."""
-    store.stage("changed_housemate", work.connection.sql(f"FROM {changed}").to_arrow_table())
-    rows = store.read(
-        """
-        SELECT DISTINCT r.registry, v.attributes AS household_ref FROM record AS r
-        JOIN record_version AS v ON v.record_id = r.record_id JOIN changed_housemate AS c ON c.record_id = r.record_id
-        WHERE r.kind = 'person' AND v.attributes LIKE '%"household_ref"%'
-        """,
-        _NAMED,
-    )
+def _joined(*columns: str) -> str:
+    return f"concat_ws(chr({ord(_BETWEEN)}), {', '.join(columns)})"
+
+
+def _present(*columns: str) -> str:
+    return " AND ".join(f"{column} IS NOT NULL" for column in columns)
+
+
+def housemates_among(listed: Mapping[int, Mapping[str, Any]], record: int) -> list[int] | None:
+    """The feature of one record; `listed`: TOLD_BY of every record on its list, itself among them."""
+    own = [listed[record][name] for name in _OWN]
+    if not 2 <= len(listed) <= LARGEST or None in own:
+        return None
+    beside = set().union(*map(_tokens, listed.values())) - _tokens(listed[record])
+    return sorted(_number(_BETWEEN.join([*map(str, own), token])) for token in beside) or None
+
+
+def _tokens(told: Mapping[str, Any]) -> set[str]:
+    name_and_day = [told[name] for name in _NAME_AND_DAY]
+    return {*(told[_NUMBERS] or ()), *([] if None in name_and_day else [_BETWEEN.join(name_and_day)])}
+
+
+def _number(text: str) -> int:
+    """As DuckDB's md5_number_lower."""
+    return int.from_bytes(hashlib.md5(text.encode(), usedforsecurity=False).digest()[8:], "little")
+
+
+def housemates_of(work: Workspace, store: Bulk, *, changed: str) -> None:
+    """Adds to table `changed` (record_id) the people on a list on which one of its records stands or stood."""
     connection = work.connection
-    connection.register("named_household", rows)
-    connection.execute(
-        f"""
-        INSERT INTO {changed}
-        SELECT record FROM {records} AS r
-        SEMI JOIN (SELECT registry, household_ref ->> '$.household_ref' AS household_ref FROM named_household) AS n
-            ON n.registry = r.registry AND n.household_ref = r.household_ref
-        ANTI JOIN {changed} AS c ON c.record_id = r.record
+    store.stage("changed_listed", connection.sql(f"FROM {changed}").to_arrow_table())
+    said = store.read(
         """
+        SELECT r.registry, v.attributes FROM changed_listed AS c JOIN record AS r ON r.record_id = c.record_id
+        JOIN record_version AS v ON v.record_id = r.record_id WHERE r.kind = 'person' AND v.attributes LIKE '%"household_ref"%'
+        """,
+        _SAID,
     )
-    connection.unregister("named_household")
+    connection.register("said", said)
+    named = connection.sql(f"SELECT DISTINCT registry, {HOUSEHOLD_REF} AS household_ref FROM said")
+    store.stage("named_household", named.to_arrow_table())
+    connection.unregister("said")
+    # a cross join keeps SQLite from walking through all records
+    found = store.read(
+        """
+        SELECT r.record_id FROM named_household AS n CROSS JOIN record AS r
+        WHERE r.registry = n.registry AND r.household_ref = n.household_ref AND r.kind = 'person' AND r.status = 'active'
+        """,
+        _RECORD,
+    )
+    connection.register("listed", found)
+    connection.execute(
+        f"INSERT INTO {changed} SELECT record FROM listed ANTI JOIN {changed} AS c ON c.record_id = record"
+    )
+    connection.unregister("listed")

@@ -11,7 +11,6 @@ from matching.train import train
 from mdm.errors import InputError, StoreBusyError, StoreError
 from mdm.identity.clock import Source
 from mdm.identity.events import Stamp
-from mdm.pipeline.housemates import make_person_features
 from mdm.pipeline.labels import correct_by_decisions
 from mdm.pipeline.model_comparison import compare
 from mdm.pipeline.steps import PERSON
@@ -95,7 +94,7 @@ def train_candidate(
                 raise InputError(
                     "the store holds no records of people", hint="Bring some in first: mdm ingest DIR."
                 )
-            make_person_features(work, declared, attributes)
+            work.make_features(PERSON, declared.feature_columns, attributes)
             trained = train(work.connection, declared, records=PERSON)
             with bulk(settings) as store:
                 trained, labels = correct_by_decisions(work, store, trained, records=PERSON)

@@ -29,8 +29,8 @@ _FIXED = ("local_id", "kind", "op", "row_number", "document_date", "raw", "issue
 class PreparedChunk:
     """Records of one kind and the refused rows beside them.
 
-    `rows`: local_id, row_number, status, observed_on, raw, attributes, issues (texts; the last three JSON), content_hash (of what makes a
-    new version: status and attributes) and row_hash (of everything as it lands).
+    `rows`: local_id, row_number, status, observed_on, raw, attributes, issues (texts; the last three JSON), household_ref, content_hash (of what
+    makes a new version: status and attributes) and row_hash (of everything as it lands).
     """
 
     kind: str
@@ -75,6 +75,7 @@ def _rows(chunk: LandedChunk, delivered_on: date | None) -> pa.Table:
                 FROM incoming
             )
             SELECT local_id, row_number, status, observed_on, raw, attributes, issues,
+                {HOUSEHOLD_REF} AS household_ref,
                 {CONTENT_HASH} AS content_hash,
                 {ROW_HASH} AS row_hash
             FROM texts
@@ -84,6 +85,8 @@ def _rows(chunk: LandedChunk, delivered_on: date | None) -> pa.Table:
 
 CONTENT_HASH = "sha256(status || chr(31) || CASE status WHEN 'withdrawn' THEN '' ELSE attributes END)"
 """DuckDB: over what makes a version new; a withdrawal rarely repeats the data, so its content is the withdrawal alone."""
+HOUSEHOLD_REF = "(attributes ->> '$.household_ref')"
+"""DuckDB: the number of the household on whose list a version puts its person."""
 _HASHED = ("kind", "local_id", "row_number", "status", "observed_on", "raw", "attributes", "issues")
 _HASHED_TEXTS = [f"COALESCE(CAST({name} AS VARCHAR), '')" for name in _HASHED]
 ROW_HASH = f"sha256({' || chr(31) || '.join(_HASHED_TEXTS)})"

@@ -17,7 +17,7 @@ from mdm.identity.events import Stamp
 from mdm.pipeline.cluster_questions import counts, questions
 from mdm.pipeline.clustering import read_constraints, read_decisions, rules_of, scored_edges, scorer
 from mdm.pipeline.delta import CHANGED, Delta, concerned, find_changed
-from mdm.pipeline.housemates import HOUSEMATES, make_person_features
+from mdm.pipeline.housemates import HOUSEMATES
 from mdm.pipeline.labels import correct_by_decisions
 from mdm.store.edges import read_edges, write_edges
 from mdm.store.engine import bulk
@@ -104,7 +104,7 @@ class Context:
         """Makes the comparison features of people once per process."""
         if not self.workspace.has_table(PERSON):
             self.record_table()
-            make_person_features(self.workspace, self.model, self.attributes)
+            self.workspace.make_features(PERSON, self.model.feature_columns, self.attributes)
         return PERSON
 
     def trained_model(self) -> TrainedModel:

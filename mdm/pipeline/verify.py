@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mdm.duck import open_duckdb
-from mdm.pipeline.checks import deliveries, desk, entities, log, numbers, survivors, values
+from mdm.pipeline.checks import (
+    deliveries,
+    desk,
+    entities,
+    household_survivors,
+    log,
+    numbers,
+    survivors,
+    values,
+)
 from mdm.pipeline.checks.opened import Opened
 from mdm.store.engine import bulk
 
@@ -37,6 +46,7 @@ CHECKS: dict[str, Callable[[Opened], Found]] = {
     "affected entities": numbers.affected,
     "golden records": values.golden,
     "golden values": survivors.survivors,
+    "household values": household_survivors.household_survivors,
     "aliases": values.aliases,
     "questions": desk.reviews,
     "approvals": desk.approvals,

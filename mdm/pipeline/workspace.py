@@ -14,6 +14,7 @@ from matching.standardise.features import feature_columns, feature_schema
 from mdm.duck import open_duckdb
 from mdm.errors import ConfigurationError
 from mdm.identity.events import canonical_json
+from mdm.pipeline.housemates import HOUSEMATES, TOLD_BY, add_housemates
 from mdm.store.engine import bulk
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ _MEMBERSHIPS = pa.schema([("entity", pa.int64()), ("record", pa.int64())])
 class Workspace:
     def __init__(self, connection: duckdb.DuckDBPyConnection, folder: Path, settings: Settings) -> None:
         self.connection, self.folder, self.settings = connection, folder, settings
-        self.landed = 0
-        """The last delivery of which the records here are; later ones may have landed since."""
+        self.landed: int | None = None
+        """The last delivery of which the records here are, of every kind; later ones may have landed since."""
 
     def path(self, name: str) -> Path:
         return self.folder / name
@@ -81,18 +82,13 @@ class Workspace:
         self.connection.execute(f"CREATE OR REPLACE TABLE {name} AS FROM read_parquet('{target}')")
 
     def load_records(self, kind: str, attributes: Attributes) -> int:
-        """Table `{kind}_record`: the current version of every active record, a column for each attribute."""
+        """Table `{kind}_record`: the version of every active record as of the last delivery, a column for each attribute."""
         structure, columns = json_columns(attributes, kind)
         self.connection.execute(
             f"CREATE OR REPLACE TABLE {kind}_record (record BIGINT, version INTEGER, registry VARCHAR,"
             f" observed_on DATE, issues VARCHAR, {columns})"
         )
-        query = (
-            "SELECT v.record_id, v.version, r.registry, v.observed_on, v.issues, v.attributes FROM record AS r"
-            " JOIN record_version AS v ON v.record_id = r.record_id AND v.version = r.version"
-            f" WHERE r.status = 'active' AND r.kind = '{kind}'"
-        )
-        for rows in self._in_ranges(query, "r.record_id", _RECORDS):
+        for rows in self._records(kind):
             self.connection.register("incoming", rows)
             self.connection.execute(
                 f"""
@@ -108,8 +104,14 @@ class Workspace:
     def make_features(
         self, kind: str, wanted: Sequence[str], attributes: Attributes, *, records: str | None = None
     ) -> int:
-        """Table `{kind}`: record_id, registry and the wanted comparison features of every row of `records`, by default `{kind}_record`."""
+        """Table `{kind}`: record_id, registry and the wanted comparison features of every row of `records`, by default `{kind}_record`.
+
+        With HOUSEMATES come those from which it is made.
+        """
         records = records or f"{kind}_record"
+        beside = HOUSEMATES in wanted
+        if beside:
+            wanted = sorted({*wanted, *TOLD_BY} - {HOUSEMATES})
         declared = attributes.of(kind)  # type: ignore[arg-type]
         schema = feature_schema(kind, declaration=declared)
         if unknown := sorted(set(wanted) - set(schema.names)):
@@ -136,6 +138,8 @@ class Workspace:
             self.connection.register("made", made)
             self.connection.execute(f"INSERT INTO {kind} BY NAME SELECT * FROM made")
             self.connection.unregister("made")
+        if beside:
+            add_housemates(self.connection, features=kind, records=records)
         return self._count(kind)
 
     def _former_numbers(self) -> tuple[str, str]:
@@ -166,18 +170,28 @@ class Workspace:
     def _count(self, table: str) -> int:
         return int(self.connection.execute(f"SELECT COUNT(*) FROM {table}").fetchall()[0][0])
 
-    def _in_ranges(self, query: str, key: str, schema: pa.Schema) -> Iterator[pa.Table]:
+    def _records(self, kind: str) -> Iterator[pa.Table]:
         """One range is read from the store while the caller works on the one before."""
         with bulk(self.settings) as store, ThreadPoolExecutor(1) as ahead:
-            self.landed = store.scalar("SELECT COALESCE(MAX(batch_id), 0) FROM batch")
+            latest = store.scalar("SELECT COALESCE(MAX(batch_id), 0) FROM batch")
+            if self.landed is None:
+                self.landed = latest
+            version = "r.version"
+            if self.landed < latest:
+                version = f"(SELECT MAX(w.version) FROM record_version AS w WHERE w.record_id = r.record_id AND w.batch_id <= {self.landed})"
+            query = (
+                "SELECT v.record_id, v.version, r.registry, v.observed_on, v.issues, v.attributes FROM record AS r"
+                f" JOIN record_version AS v ON v.record_id = r.record_id AND v.version = {version}"
+                f" WHERE v.status = 'active' AND r.kind = '{kind}'"
+            )
             last = store.scalar("SELECT COALESCE(MAX(record_id), 0) FROM record")
             queries = [
-                f"{query} AND {key} >= {start} AND {key} < {start + _RECORDS_AT_ONCE}"
+                f"{query} AND r.record_id >= {start} AND r.record_id < {start + _RECORDS_AT_ONCE}"
                 for start in range(0, last + 1, _RECORDS_AT_ONCE)
             ]
-            reading = ahead.submit(store.read, queries[0], schema)
+            reading = ahead.submit(store.read, queries[0], _RECORDS)
             for following in queries[1:]:
-                rows, reading = reading.result(), ahead.submit(store.read, following, schema)
+                rows, reading = reading.result(), ahead.submit(store.read, following, _RECORDS)
                 yield rows
             yield reading.result()
 

@@ -9,11 +9,12 @@ from matching.model import Words
 from matching.standardise.features import features
 from matching.standardise.units import default_units
 from matching.words import load_wording
+from mdm.pipeline.housemates import HOUSEMATES, LARGEST, housemates_among
 from mdm.registries.attributes import load_attributes
-from mdm.store.comparing import former_numbers, standing_model, standing_records
+from mdm.store.comparing import former_numbers, standing_beside, standing_model, standing_records
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -41,19 +42,40 @@ class PairExplainer:
         """Of two records by number. Raises IdentityError where one is not a person's, or was withdrawn."""
         one, other = standing_records(connection, (left, right))
         return self._explainer.explain(
-            self._features(connection, one),
-            self._features(connection, other),
+            self.features(connection, one),
+            self.features(connection, other),
             shown=(self._shown(one), self._shown(other)),
         )
 
-    def _features(self, connection: Connection, record: StandingRecord) -> dict[str, Any]:
+    def features(self, connection: Connection, record: StandingRecord) -> dict[str, Any]:
         """As `Workspace.make_features` makes them for a run."""
-        attributes = dict(record.attributes)
-        if "former_personal_id" in self._attributes and (number := attributes.get("personal_id")):
-            told = former_numbers(connection, number)
-            attributes["former_personal_id"] = [*(attributes.get("former_personal_id") or ()), *told]
-        made = features(PERSON, attributes, declaration=self._attributes, units=self._units)
-        return {**dict.fromkeys(self._columns), **made}
+        (own,) = self._own_features(connection, [record]).values()
+        found = {**dict.fromkeys(self._columns), **own}
+        if HOUSEMATES in self._columns:
+            found[HOUSEMATES] = self._housemates(connection, record.ref.record, own)
+        return found
+
+    def _housemates(self, connection: Connection, record: int, own: Mapping[str, Any]) -> list[int] | None:
+        listed = standing_beside(connection, record, most=LARGEST + 1)
+        if not listed:
+            return None
+        return housemates_among({**self._own_features(connection, listed), record: own}, record)
+
+    def _own_features(
+        self, connection: Connection, records: Sequence[StandingRecord]
+    ) -> dict[int, dict[str, Any]]:
+        """By record number, of what its own row and the offices' lists of re-established numbers say."""
+        attributes = {record.ref.record: dict(record.attributes) for record in records}
+        if "former_personal_id" in self._attributes:
+            numbers = {said["personal_id"] for said in attributes.values() if said.get("personal_id")}
+            former = former_numbers(connection, numbers) if numbers else {}
+            for said in attributes.values():
+                told = former.get(said.get("personal_id", ""), ())
+                said["former_personal_id"] = [*(said.get("former_personal_id") or ()), *told]
+        return {
+            number: features(PERSON, said, declaration=self._attributes, units=self._units)
+            for number, said in attributes.items()
+        }
 
     def _shown(self, record: StandingRecord) -> Mapping[str, Any]:
         """Values as recorded, units by name."""

@@ -34,6 +34,8 @@ _EXISTING = pa.schema(
 _UNKNOWN = "record.unknown"
 REFUSED = ("source", "row_number", "local_id", "reason", "detail", "raw")
 RENUMBERED = ("row_number", "attribute", "old", "new", "changed_on")
+_CURRENT = ("status", "content_hash", "household_ref")
+"""Of a record's current version, kept with the record."""
 _VERSION_TEXTS = ("status", "observed_on", "content_hash", "raw", "attributes", "issues")
 
 
@@ -190,14 +192,14 @@ class _Landing:
                 **numbers,
                 "registry": pa.repeat(self.file.registry, count),
                 "kind": pa.repeat(kind, count),
-                **{name: kept[name] for name in ("local_id", "status", "content_hash")},
+                **{name: kept[name] for name in ("local_id", *_CURRENT)},
             }
         )
         self.bulk.append("record", current.filter(pa.array(fresh[places])))
         if changed + gone:
             self.bulk.stage("changed_record", current.filter(pa.array(~fresh[places])))
             self.bulk.execute(
-                "UPDATE record SET version = c.version, status = c.status, content_hash = c.content_hash"
+                f"UPDATE record SET {', '.join(f'{name} = c.{name}' for name in ('version', *_CURRENT))}"
                 " FROM changed_record AS c WHERE record.record_id = c.record_id"
             )
 

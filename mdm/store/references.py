@@ -53,21 +53,28 @@ def record_refs(connection: Connection, records: Iterable[int]) -> dict[int, Rec
 
 
 def find_record(connection: Connection, registry: str, local_id: str) -> int:
-    """The number of a person's record. Raises IdentityError, which does not repeat the local ID, where there is none."""
+    """The number of a record of a person, else of a household. Raises IdentityError, which does not repeat the local ID, where there
+    is none.
+    """
     found = connection.scalar(_RECORD, {"registry": registry, "local_id": local_id})
     if found is None:
         raise IdentityError(
-            f"Registry {registry} has no such record of a person.",
+            f"Registry {registry} has no such record.",
             hint="Check the registry and the local ID.",
         )
     return int(found)
 
 
 _EVENTS = select(event.c.seq, event.c.body).where(event.c.seq.in_(bindparam("seqs", expanding=True)))
-_RECORD = select(record.c.record_id).where(
-    record.c.registry == bindparam("registry", type_=Text),
-    record.c.kind == "person",
-    record.c.local_id == bindparam("local_id", type_=Text),
+_RECORD = (
+    select(record.c.record_id)
+    .where(
+        record.c.registry == bindparam("registry", type_=Text),
+        record.c.kind.in_(("person", "household")),
+        record.c.local_id == bindparam("local_id", type_=Text),
+    )
+    .order_by(record.c.kind.desc())
+    .limit(1)
 )
 _RECORDS = select(record.c.record_id, record.c.registry, record.c.local_id).where(
     record.c.record_id.in_(bindparam("records", expanding=True))

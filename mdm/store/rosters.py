@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pyarrow as pa
-from sqlalchemy import BigInteger, Text, and_, bindparam, select
+from sqlalchemy import BigInteger, and_, bindparam, select
 
 from mdm.duck import open_duckdb
 from mdm.store.tables import entity, golden, membership, record, record_version
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mdm.store.unit_of_work import UnitOfWork
 
 HOUSEHOLD = "household"
+DEAD = """"values" LIKE '%"death_date":%'"""
+"""SQL over golden records: of a person known to be dead."""
 _AT_ONCE = 10_000
 LISTS = pa.schema(
     [("record", pa.int64())]
@@ -70,10 +72,7 @@ def make_rosters(connection: duckdb.DuckDBPyConnection, *, lists: str, listed: s
 
 
 def rosters_of(work: UnitOfWork, records: Collection[int]) -> dict[int, dict[str, Any]]:
-    """What `make_rosters` gives the golden records of some household records.
-
-    There is no index of household numbers: all person records of the registries concerned are looked through.
-    """
+    """What `make_rosters` gives the golden records of some household records."""
     lists = [
         {**orjson.loads(attributes), "record": record_id, "registry": registry, "local_id": local_id}
         for some in _some(records)
@@ -81,13 +80,11 @@ def rosters_of(work: UnitOfWork, records: Collection[int]) -> dict[int, dict[str
     ]
     if not lists:
         return {}
-    rows = work.connection.execute(_LISTED, {"registries": sorted({row["registry"] for row in lists})}).all()
-    named = {(row["registry"], row["local_id"]) for row in lists}
-    listed = []
-    for registry, attributes, entity_id, entity_key in rows:
-        said = orjson.loads(attributes)
-        if (registry, said.get("household_ref")) in named:
-            listed.append({**said, "registry": registry, "entity": entity_id, "key": entity_key})
+    listed = [
+        {**orjson.loads(attributes), "registry": registry, "entity": entity_id, "key": entity_key}
+        for some in _some(records)
+        for registry, attributes, entity_id, entity_key in work.connection.execute(_LISTED, {"records": some})
+    ]
     died = _dead(work, {row["key"] for row in listed})
     for row in listed:
         row["dead"] = row["key"] in died
@@ -133,16 +130,19 @@ _LISTS = (
     )
     .order_by(record.c.record_id)
 )
+_LIST = record.alias("list")
 _LISTED = (
     select(record.c.registry, record_version.c.attributes, entity.c.entity_id, entity.c.entity_key)
+    .join(_LIST, and_(_LIST.c.registry == record.c.registry, _LIST.c.local_id == record.c.household_ref))
     .join(record_version, _VERSION)
     .join(membership, and_(membership.c.record_id == record.c.record_id, membership.c.until_event.is_(None)))
     .join(entity, entity.c.entity_key == membership.c.entity_key)
     .where(
-        record.c.registry.in_(bindparam("registries", type_=Text, expanding=True)),
+        _LIST.c.record_id.in_(bindparam("records", type_=BigInteger, expanding=True)),
+        _LIST.c.kind == HOUSEHOLD,
+        _LIST.c.status == "active",
         record.c.kind == "person",
         record.c.status == "active",
-        record_version.c.attributes.like('%"household_ref"%'),
     )
 )
 _GOLDEN = select(golden.c.entity_key, golden.c["values"]).where(

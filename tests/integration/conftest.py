@@ -4,9 +4,12 @@ from functools import cache
 
 import pytest
 
+from mdm.pipeline.ingest import Ingest
+from mdm.pipeline.run import run
 from mdm.settings import Settings
 from tests.engines import Engine
 from tests.integration.job import KEY, Country, finished_job, fixed_source, make_country
+from tests.integration.stewards import work_on
 from tests.integration.story import Story, tell_story
 from tests.sharing import once
 
@@ -49,3 +52,19 @@ def story(engine, shared_folder, country) -> Story:
 
     folder = once(shared_folder / f"story-{engine.name}", make)
     return pickle.loads((folder / "story.pickle").read_bytes())
+
+
+@pytest.fixture(scope="session")
+def lived_in(tmp_path_factory, shared_folder, country, engine, finished) -> Settings:
+    """A store in which every table but a few has rows: two deliveries, and stewards at work."""
+
+    def make(folder):
+        made = engine.copy(finished, folder)
+        Ingest(made).folder(country.files / "delivery-2")
+        run(made)
+        work_on(made)
+        (folder / "store").write_text(made.model_dump_json())
+
+    folder = once(shared_folder / f"lived-in-{engine.name}", make)
+    made = Settings.model_validate_json((folder / "store").read_text())
+    return engine.copy(made, tmp_path_factory.mktemp("lived-in"))

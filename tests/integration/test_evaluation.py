@@ -149,6 +149,8 @@ def test_the_commands(finished, country, tmp_path):
     text = said_by("evaluate", "--truth", country.truth, "--blocking", **at)
     for said in ("B-cubed", "By age", "Worst recall", "Expected calibration error", "recall of blocking"):
         assert said in text
+    for said in ("Households against the truth", "residence and residence", "Households found exactly"):
+        assert said in text
     assert "Fill in" in mdm("evaluate", "--sample-out", path, "--size", 100, **at).output
     assert "--force" in mdm("evaluate", "--sample-out", path, status=4, **at).output
     assert "no row has an answer" in mdm("evaluate", "--sample", path, status=4, **at).output

@@ -5,9 +5,12 @@ import json
 import pytest
 from sqlalchemy import select
 
+from matching.model import load_model
+from mdm.pipeline.workspace import discard, workspace
 from mdm.registries.attributes import load_attributes
 from mdm.registries.declaration import load_registries, sealed_codes
 from mdm.stewardship.explaining import PairExplainer
+from mdm.store.comparing import standing_records
 from mdm.store.engine import reading
 from mdm.store.tables import edge, record
 from tests.engines import environment
@@ -30,30 +33,29 @@ def pairs(store, statement):
         return list(connection.execute(statement).all())
 
 
-EDGES = select(edge.c.record_l, edge.c.record_r, edge.c.weight, edge.c.conflict).order_by(
-    edge.c.record_l, edge.c.record_r
-)
-
-
 LEFT, RIGHT = record.alias(), record.alias()
-NAMED_EDGES = (
+EDGES = (
     select(
         edge.c.record_l,
         edge.c.record_r,
+        edge.c.weight,
+        edge.c.conflict,
         (LEFT.c.registry + "/" + LEFT.c.local_id).label("left"),
         (RIGHT.c.registry + "/" + RIGHT.c.local_id).label("right"),
     )
     .join(LEFT, LEFT.c.record_id == edge.c.record_l)
     .join(RIGHT, RIGHT.c.record_id == edge.c.record_r)
+    .where(LEFT.c.kind == "person")
     .order_by(edge.c.record_l, edge.c.record_r)
 )
 
 
 def pair_of(store, sealed, *, one_sealed):
     """Names and numbers of two records that were scored."""
-    for left, right, *names in pairs(store, NAMED_EDGES):
+    for row in pairs(store, EDGES):
+        names = [row.left, row.right]
         if any(name.partition("/")[0] in sealed for name in names) == one_sealed:
-            return names, (left, right)
+            return names, (row.record_l, row.record_r)
     raise AssertionError("there is such a pair")
 
 
@@ -67,6 +69,44 @@ def test_a_pair_is_explained_by_the_weight_that_the_run_gave_it(finished):
             assert found.weight == pytest.approx(row.weight, abs=1e-6)
             assert found.prior + sum(one.bits for one in found.rows) == pytest.approx(row.weight, abs=1e-6)
             assert found.forbidden == (row.conflict is not None)
+
+
+def made_by_run(store):
+    """By record, the features of the model as a run makes them."""
+    columns = load_model(store.person_model_file).feature_columns
+    try:
+        with workspace(store, "parity") as work:
+            work.load_records("person", load_attributes(store.attributes_file))
+            work.make_features("person", columns, load_attributes(store.attributes_file))
+            rows = work.connection.sql("FROM person").to_arrow_table().to_pylist()
+    finally:
+        discard(store, "parity")
+    return columns, {row["record_id"]: row for row in rows}
+
+
+def test_one_record_has_the_features_that_a_run_gives_it(finished):
+    columns, expected = made_by_run(finished)
+    beside = [number for number, row in expected.items() if row["housemates"]]
+    assert len(beside) > 100
+    with reading(finished) as connection:
+        explainer = PairExplainer(finished, connection)
+        for one in standing_records(connection, (*beside[::5], *sorted(expected)[::5])):
+            made = explainer.features(connection, one)
+            for name in columns:
+                assert made[name] == expected[one.ref.record][name], name
+
+
+def test_pairs_with_the_same_housemates_have_the_weight_of_the_run(finished):
+    beside = {number: set(row["housemates"] or ()) for number, row in made_by_run(finished)[1].items()}
+    shared = [row for row in pairs(finished, EDGES) if beside[row.record_l] & beside[row.record_r]]
+    told = 0
+    with reading(finished) as connection:
+        explainer = PairExplainer(finished, connection)
+        for row in shared[:200]:
+            found = explainer.explain(connection, row.record_l, row.record_r)
+            assert found.weight == pytest.approx(row.weight, abs=1e-6)
+            told += any(one.finding.en == "same housemates" for one in found.rows)
+    assert told > 20
 
 
 def test_it_is_told_in_both_languages_and_with_the_values(finished, at, sealed):

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import json
 
 import orjson
 import pyarrow as pa
@@ -13,13 +14,17 @@ from mdm.pipeline.evaluation.households import evaluate_households
 from mdm.pipeline.export import export
 from mdm.pipeline.run import run
 from mdm.pipeline.verify import verify
+from mdm.pipeline.workspace import workspace
 from mdm.registries.attributes import load_attributes
 from mdm.registries.declaration import load_registries
 from mdm.stewardship.service import Identity
-from mdm.store.engine import make_engine
+from mdm.store.engine import bulk, make_engine
 from mdm.store.golden import goldens_of, last_as_of, load_rules
 from mdm.store.unit_of_work import unit_of_work
+from tests.engines import environment
 from tests.integration.job import rows, scalar
+from tests.integration.test_commands import mdm
+from tests.village import Village, village_settings
 
 TEXT = pa.string()
 MEMBERS = (
@@ -239,3 +244,77 @@ def test_the_export_has_a_row_for_each_household(finished, tmp_path, moment):
     for entity, row in written.items():
         assert row["member_entities"] == ";".join(found[entity]["said"].get("members", []))
         assert int(row["member_records"]) >= len(found[entity]["said"].get("members", []))
+
+
+def test_a_household_is_shown_and_its_history_and_lineage_told(lived_in):
+    at = environment(lived_in)
+    entity = max(households(lived_in).values(), key=len)
+    golden = next(row for row in goldens(lived_in).values() if row["key"] == entity[0]["entity"])
+    shown, history, lineage = (
+        json.loads(mdm("entity", command, golden["entity"], "--json", **at).stdout)
+        for command in ("show", "history", "lineage")
+    )
+    assert (shown["kind"], shown["golden"]["values"]) == ("household", golden["said"])
+    assert {(m["registry"], m["local_id"]) for m in shown["members"]} == {
+        (row["registry"], row["local_id"]) for row in entity
+    }
+    assert {"entity.formed", "golden.computed"} <= {e["event"]["kind"] for e in history["events"]}
+    assert [value["attribute"] for value in lineage["values"]] == sorted(golden["provenance"])
+    assert all(member["stays"] for member in lineage["members"])
+    assert any(stay["edges"] for member in lineage["members"] for stay in member["stays"])
+    (members,) = (value for value in lineage["values"] if value["attribute"] == "members")
+    assert [one["value"] for one in members["chosen"]] == golden["said"]["members"]
+    assert {one["source"]["record"]["record"] for one in members["chosen"]} <= {r["record"] for r in entity}
+    for row in entity:
+        told = json.loads(
+            mdm("entity", "lineage", f"{row['registry']}/{row['local_id']}", "--json", **at).stdout
+        )
+        assert [m["record"]["record"] for m in told["members"]] == [row["record"]]
+
+
+def test_a_household_is_parted_by_the_names_of_its_records(finished, engine, tmp_path):
+    settings = engine.copy(finished, tmp_path)
+    at = environment(settings)
+    entity = next(h for h in households(settings).values() if len(h) == 2)
+    one, other = (f"{row['registry']}/{row['local_id']}" for row in entity)
+    said = ("--reason", "asked at the door", "--actor", "an")
+    mdm("split", one, other, *said, **at)
+    parted = {row["record"]: row["entity"] for row in members(settings)}
+    assert len({parted[row["record"]] for row in entity}) == 2
+    assert wrong(settings) == []
+    assert "mdm entity lineage" in " ".join(mdm("explain", one, other, status=6, **at).output.split())
+
+
+def test_a_later_landed_delivery_is_not_read_in_the_midst_of_a_run(engine, tmp_path):
+    """All kinds of records are read as of the delivery that was the last when the first kind was."""
+    village = Village(village_settings(engine, tmp_path))
+    try:
+        village.deliver("tax", a={"full_name": "An"}, b={"full_name": "Bình"}, c={"full_name": "Chi"})
+        attributes = load_attributes(village.settings.attributes_file)
+        with workspace(village.settings, "one") as work:
+            read = "SELECT * FROM person_record ORDER BY record"
+            work.load_records("person", attributes)
+            before, landed = work.connection.execute(read).fetchall(), work.landed
+            village.deliver("tax", a={"full_name": "Anh"}, b=None, d={"full_name": "Dung"})
+            assert work.load_records("person", attributes) == 3
+            assert (work.connection.execute(read).fetchall(), work.landed) == (before, landed)
+        with workspace(village.settings, "two") as work:
+            assert work.load_records("person", attributes) == 3
+            assert work.connection.execute(read).fetchall() != before
+            assert work.landed == landed + 1
+    finally:
+        village.close()
+
+
+def test_a_household_without_a_record_has_no_golden_record(finished, engine, tmp_path):
+    settings = engine.copy(finished, tmp_path)
+    standing = len(goldens(settings))
+    with bulk(settings) as store:
+        store.execute("UPDATE record SET status = 'withdrawn' WHERE kind = 'household'")
+        store.execute(
+            "UPDATE record_version SET status = 'withdrawn' WHERE record_id IN (SELECT record_id FROM record WHERE kind = 'household')"
+        )
+    done = run(settings, force=True)
+    assert standing > 100
+    assert goldens(settings) == {}
+    assert done.detail("household_golden")["moment"]["event"] > 0

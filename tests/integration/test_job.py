@@ -42,10 +42,39 @@ def test_every_step_leaves_a_sound_store(finished):
 def test_every_active_record_of_a_person_is_in_one_entity_with_a_golden_record_and_a_number(finished):
     people = scalar(finished, "SELECT COUNT(*) FROM record WHERE kind = 'person' AND status = 'active'")
     assert people > 1_000
-    assert scalar(finished, "SELECT COUNT(*) FROM membership WHERE until_event IS NULL") == people
-    entities = scalar(finished, "SELECT COUNT(*) FROM entity WHERE status = 'active'")
-    assert scalar(finished, "SELECT COUNT(*) FROM golden WHERE until_event IS NULL") == entities
+    assert in_one_entity(finished, "person") == people
+    entities = active_entities(finished, "person")
+    assert with_golden_record(finished, "person") == entities
     assert scalar(finished, "SELECT COUNT(DISTINCT entity_key) FROM ssn") == entities
+
+
+def test_every_active_record_of_a_household_is_in_one_entity_with_a_golden_record_and_no_number(finished):
+    lists = scalar(finished, "SELECT COUNT(*) FROM record WHERE kind = 'household' AND status = 'active'")
+    assert lists > 100
+    assert in_one_entity(finished, "household") == lists
+    assert with_golden_record(finished, "household") == active_entities(finished, "household")
+    numbered = "SELECT COUNT(*) FROM ssn JOIN entity AS e ON e.entity_key = ssn.entity_key WHERE e.kind = 'household'"
+    assert scalar(finished, numbered) == 0
+
+
+def in_one_entity(settings, kind):
+    return scalar(
+        settings,
+        "SELECT COUNT(*) FROM membership AS m JOIN entity AS e ON e.entity_key = m.entity_key"
+        f" WHERE m.until_event IS NULL AND e.kind = '{kind}'",
+    )
+
+
+def active_entities(settings, kind):
+    return scalar(settings, f"SELECT COUNT(*) FROM entity WHERE status = 'active' AND kind = '{kind}'")
+
+
+def with_golden_record(settings, kind):
+    return scalar(
+        settings,
+        "SELECT COUNT(*) FROM golden AS g JOIN entity AS e ON e.entity_key = g.entity_key"
+        f" WHERE g.until_event IS NULL AND e.kind = '{kind}'",
+    )
 
 
 def test_people_of_the_population_database_get_an_ssn_and_others_a_temporary_number(finished):

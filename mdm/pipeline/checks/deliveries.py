@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from mdm.identity.events import EventKind
 from mdm.pipeline.checks.opened import Found, Opened, columns
-from mdm.pipeline.prepare import CONTENT_HASH, ROW_HASH
+from mdm.pipeline.prepare import CONTENT_HASH, HOUSEHOLD_REF, ROW_HASH
 from mdm.store.landing import REFUSED, RENUMBERED, BatchDigest
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ _SEEN = columns(
     ],
 )
 _RECORD = columns(
-    whole=["record_id", "version"], texts=["kind", "local_id", "registry", "status", "content_hash"]
+    whole=["record_id", "version"],
+    texts=["kind", "local_id", "registry", "status", "content_hash", "household_ref"],
 )
 _AT_ONCE = 1 << 17
 
@@ -173,10 +174,10 @@ def _read_versions(opened: Opened) -> None:
 def records(opened: Opened) -> str | None:
     """A record stands at its last version, and the versions are numbered without gaps."""
     opened.connection.execute(
-        """
+        f"""
         CREATE OR REPLACE TABLE told_record AS
         SELECT record_id, max(version) AS version, arg_max(status, version) AS status, arg_max(content_hash, version) AS content_hash,
-            count(*) AS versions
+            arg_max_null({HOUSEHOLD_REF}, version) AS household_ref, count(*) AS versions
         FROM version_seen GROUP BY record_id
         """
     )
@@ -186,7 +187,7 @@ def records(opened: Opened) -> str | None:
         "told_record",
         "record",
         key=["record_id"],
-        values=["version", "status", "content_hash"],
+        values=["version", "status", "content_hash", "household_ref"],
         says="'record ' || record_id || ': it is not at its last version'",
     )
 

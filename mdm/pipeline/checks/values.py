@@ -10,6 +10,7 @@ from mdm.pipeline.checks.opened import Found, Opened, columns
 from mdm.store.aliases import ALIAS_TALLY
 from mdm.store.edges import EDGE_TALLY
 from mdm.store.golden import GOLDEN_TALLY
+from mdm.store.rosters import DEAD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,10 +34,11 @@ def golden(opened: Opened) -> Found:
 
 
 def _read_golden(opened: Opened) -> Found:
-    """Table `golden`, without what its hash covers: that is looked at in ranges and not kept."""
+    """Table `golden`, without what its hash covers: that is looked at in ranges and not kept, but for whether it tells of a death."""
     whole, texts = ["golden_id", "entity_key", "from_event", "until_event"], ["hash", "policy", "as_of"]
     schema = columns(whole=whole, texts=[*texts, "values", "provenance"])
     opened.put("golden", columns(whole=whole, texts=texts).empty_table())
+    opened.connection.execute("ALTER TABLE golden ADD COLUMN dead BOOLEAN")
     listed = ", ".join(f'"{name}"' for name in schema.names)
     last, wrong = int(opened.store.scalar("SELECT COALESCE(MAX(golden_id), 0) FROM golden")), None
     for start in range(0, last + 1, _AT_ONCE):
@@ -50,7 +52,7 @@ def _read_golden(opened: Opened) -> Found:
             WHERE hash IS DISTINCT FROM sha256("values" || chr(10) || provenance) ORDER BY golden_id"""
         )
         opened.connection.execute(
-            'INSERT INTO golden BY NAME SELECT * EXCLUDE ("values", provenance) FROM arriving'
+            f'INSERT INTO golden BY NAME SELECT * EXCLUDE ("values", provenance), {DEAD} AS dead FROM arriving'
         )
         opened.connection.unregister("arriving")
     return opened.count("golden"), wrong

@@ -19,10 +19,12 @@ from matching.evaluate import (
 )
 from mdm.duck import open_duckdb
 from mdm.pipeline.evaluation.blocking import blocking_recall
+from mdm.pipeline.evaluation.households import evaluate_households
 from mdm.pipeline.evaluation.result import Dimension, Evaluation, Group, RegistryRecall
 from mdm.pipeline.evaluation.truth import DIMENSIONS, Truth
 from mdm.store.engine import bulk
 from mdm.store.models import current_model
+from mdm.store.rosters import HOUSEHOLD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,7 +86,12 @@ def evaluate(settings: Settings, truth: Path, *, anchor: str | None, blocking: b
             rejects_expected=expected,
             rejects_found=found,
             rejects_unexpected=unexpected,
+            households=evaluate_households(settings, truth) if _has_households(store) else None,
         )
+
+
+def _has_households(store: Bulk) -> bool:
+    return bool(store.scalar(f"SELECT COUNT(*) FROM record WHERE kind = '{HOUSEHOLD}' AND status = 'active'"))
 
 
 def _recall_with_anchor(told: Truth, person: Labels, entity: Labels, anchor: str) -> list[RegistryRecall]:

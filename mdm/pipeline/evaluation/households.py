@@ -57,8 +57,10 @@ class HouseholdEvaluation:
                 "households": self.clusters.people,
                 "entities": self.clusters.clusters,
                 "exact": self.clusters.exact,
+                "exact_share": self.clusters.exact_share,
                 "false_merges": self.clusters.false_merges,
                 "split_households": self.clusters.split_people,
+                "split_rate": self.clusters.split_rate,
             },
             "lists": {" - ".join(kinds): _told(pairs) for kinds, pairs in self.lists.items()},
         }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matching.evaluate import BCubed, Calibration, ClusterCounts, ConfusedPairs, Measures, PairCounts
+    from mdm.pipeline.evaluation.households import HouseholdEvaluation
 
 LEAST_PAIRS = 100
 """A group with fewer pairs (by their ends) is shown and not counted as the worst: chance alone would make it so."""
@@ -108,6 +109,8 @@ class Evaluation:
     rejects_expected: int = 0
     rejects_found: int = 0
     rejects_unexpected: int = 0
+    households: HouseholdEvaluation | None = None
+    """None where the store has no records of households."""
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -143,6 +146,7 @@ class Evaluation:
                 "found": self.rejects_found,
                 "unexpected": self.rejects_unexpected,
             },
+            "households": self.households and self.households.as_dict(),
         }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Index, Table
+from sqlalchemy import Index, Table, text
 
 from mdm.store.tables.columns import key, metadata, whole, words
 
@@ -40,8 +40,17 @@ record = Table(
     whole("version"),
     words("status"),
     words("content_hash"),
+    words("household_ref", nullable=True),
     Index("uq_record_registry_kind_local_id", "registry", "kind", "local_id", unique=True),
-    comment="one source record; version is its current one; withdrawn records stay",
+    Index(
+        "ix_record_registry_household_ref_kind",
+        "registry",
+        "household_ref",
+        "kind",
+        sqlite_where=text("household_ref IS NOT NULL"),
+        postgresql_where=text("household_ref IS NOT NULL"),
+    ),
+    comment="one source record; version is its current one, household_ref what that says; withdrawn records stay",
 )
 
 record_version = Table(

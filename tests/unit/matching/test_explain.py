@@ -249,8 +249,8 @@ def test_the_table_goes_from_the_prior_by_the_evidence_to_the_sum():
     assert table.headings == ("Mục", "Hồ sơ 1", "Hồ sơ 2", "Kết quả", "Bit", "Ý nghĩa")
     assert table.rows[0] == ("trước khi so sánh", "", "", "", "-20.0", "")
     assert table.rows[1] == ("họ tên", "Nguyễn Văn An", "Nguyễn Văn An", "cùng họ tên", "+9.0", "ủng hộ")
-    assert table.rows[3] == ("giới tính", "male", "female", "khác giới tính", "-6.0", "chống lại")
-    assert table.rows[4] == ("số định danh", "", "", "hai bên không ghi", "", "không rõ")
+    assert table.rows[4] == ("giới tính", "male", "female", "khác giới tính", "-6.0", "chống lại")
+    assert table.rows[5] == ("số định danh", "", "", "hai bên không ghi", "", "không rõ")
     place = next(row for row in found.table("en").rows if row[0] == "residence")
     assert place == ("residence", "Số 4 ngõ 7, L00103", "", "not recorded on one side", "", "none")
     assert len(table.rows) == len(MODEL.comparisons) + 2

@@ -1,14 +1,15 @@
 """Who stands beside a person on a list, as evidence."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import duckdb
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from matching.model import load_model
-from mdm.pipeline.housemates import HOUSEMATES, add_housemates
+from mdm.pipeline.housemates import HOUSEMATES, add_housemates, housemates_among
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 FEATURES = pa.schema(
@@ -20,7 +21,7 @@ RECORDS = pa.schema([("record", pa.int64()), ("registry", pa.string()), ("househ
 
 
 def housemates(rows):
-    """`rows`: record -> registry, household, personal IDs, name, day of birth."""
+    """`rows`: record -> registry, household, personal IDs, name, day of birth. Both executors say the same."""
     records = [{"record": r, "registry": row[0], "household_ref": row[1]} for r, row in rows.items()]
     features = [
         {
@@ -28,8 +29,8 @@ def housemates(rows):
             "personal_ids": ids,
             "name_sorted": name,
             "birth_date_iso": born,
-            "given": name.split()[0],
-            "birth_date_year": int(born[:4]),
+            "given": name and name.split()[0],
+            "birth_date_year": born and int(born[:4]),
         }
         for r, (_, _, ids, name, born) in rows.items()
     ]
@@ -37,8 +38,17 @@ def housemates(rows):
         connection.register("record_given", pa.Table.from_pylist(records, schema=RECORDS))
         connection.register("feature_given", pa.Table.from_pylist(features, schema=FEATURES))
         connection.execute("CREATE TABLE person AS FROM feature_given")
-        add_housemates(SimpleNamespace(connection=connection), features="person", records="record_given")
-        return dict(connection.execute(f"SELECT record_id, {HOUSEMATES} FROM person").fetchall())
+        add_housemates(connection, features="person", records="record_given")
+        found = dict(connection.execute(f"SELECT record_id, {HOUSEMATES} FROM person").fetchall())
+    for record, (registry, household, *_) in rows.items():
+        if household is not None:
+            beside = {
+                row["record_id"]: row
+                for row in features
+                if rows[row["record_id"]][:2] == (registry, household)
+            }
+            assert housemates_among(beside, record) == found[record]
+    return found
 
 
 MOTHER, FATHER = (["001"], "lan thi tran", "1980-01-02"), (["002"], "hung nguyen van", "1978-03-04")
@@ -75,6 +85,22 @@ def test_nobody_is_a_housemate_of_the_same_person():
 def test_a_dormitory_is_no_family():
     rows = {n: ("a", "A", [str(n)], f"an {n}", "2000-01-01") for n in range(41)}
     assert set(housemates(rows).values()) == {None}
+
+
+LISTED = st.tuples(
+    st.sampled_from("ab"),
+    st.sampled_from(["A", "B", None]),
+    st.none() | st.lists(st.sampled_from(["001", "002", "003"]), min_size=1, unique=True),
+    st.none() | st.sampled_from(["lan thi tran", "ân đức nguyễn"]),
+    st.none() | st.sampled_from(["1980-01-02", "2012-05-06"]),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(LISTED, min_size=1, max_size=8))
+def test_one_record_has_the_housemates_that_it_has_among_all(rows):
+    found = housemates(dict(enumerate(rows)))
+    assert all(found[n] is None for n, row in enumerate(rows) if None in (row[1], row[3], row[4]))
 
 
 @pytest.mark.parametrize(

@@ -337,10 +337,18 @@ def upgrade() -> None:
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("content_hash", sa.Text(), nullable=False),
+        sa.Column("household_ref", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("record_id", name=op.f("pk_record")),
-        comment="one source record; version is its current one; withdrawn records stay",
+        comment="one source record; version is its current one, household_ref what that says; withdrawn records stay",
     )
     with op.batch_alter_table("record", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_record_registry_household_ref_kind",
+            ["registry", "household_ref", "kind"],
+            unique=False,
+            sqlite_where=sa.text("household_ref IS NOT NULL"),
+            postgresql_where=sa.text("household_ref IS NOT NULL"),
+        )
         batch_op.create_index(
             "uq_record_registry_kind_local_id", ["registry", "kind", "local_id"], unique=True
         )
@@ -500,6 +508,11 @@ def downgrade() -> None:
     op.drop_table("record_version")
     with op.batch_alter_table("record", schema=None) as batch_op:
         batch_op.drop_index("uq_record_registry_kind_local_id")
+        batch_op.drop_index(
+            "ix_record_registry_household_ref_kind",
+            sqlite_where=sa.text("household_ref IS NOT NULL"),
+            postgresql_where=sa.text("household_ref IS NOT NULL"),
+        )
 
     op.drop_table("record")
     with op.batch_alter_table("quarantine", schema=None) as batch_op:
