@@ -33,6 +33,7 @@ from mdm.store.keys import make_key, make_log_key
 from mdm.store.schema import create
 from mdm.store.sequences import mark_file
 from tests.engines import environment
+from tests.integration.test_delta import partition
 
 RUNNER = CliRunner()
 

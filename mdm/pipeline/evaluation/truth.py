@@ -38,8 +38,10 @@ _ASKED = {
     ),
     "truth_person": (
         PERSONS,
-        "person_id BIGINT, full_name VARCHAR, sex VARCHAR, birth_date DATE, death_date DATE, ethnicity VARCHAR,"
-        " is_foreign BOOLEAN, birth_commune VARCHAR, twin_of BIGINT",
+        (
+            "person_id BIGINT, full_name VARCHAR, sex VARCHAR, birth_date DATE, death_date DATE, ethnicity VARCHAR,"
+            " is_foreign BOOLEAN, birth_commune VARCHAR, twin_of BIGINT"
+        ),
     ),
     "truth_reject": (REJECTS, "registry VARCHAR, file VARCHAR, row_number BIGINT"),
 }
