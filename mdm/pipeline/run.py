@@ -24,6 +24,7 @@ from mdm.identity.numbers import NumberKind
 from mdm.pipeline.delta import Delta
 from mdm.pipeline.golden_step import golden_step
 from mdm.pipeline.household_step import (
+    CLUSTERS,
     household_golden_step,
     household_reconcile_step,
     household_step,
@@ -71,8 +72,8 @@ STEPS: dict[str, Callable[[Context, Bulk], StepResult]] = {
     "household_reconcile": household_reconcile_step,
     "household_golden": household_golden_step,
 }
-_LEFT_FILES = {"cluster": "reconcile"}
-"""Steps that leave a file of their name in the work folder, and the step that reads it. All else that a step needs is in the store."""
+_LEFT_FILES = {"cluster": ("cluster", "reconcile"), "household": (CLUSTERS, "household_reconcile")}
+"""Steps that leave a file in the work folder: its name, and the step that reads it. All else that a step needs is in the store."""
 _STEP_ROWS = pa.schema(
     [("step", pa.string()), ("seconds", pa.float64()), ("rows", pa.int64()), ("detail", pa.string())]
 )
@@ -194,8 +195,8 @@ def run(
             progress=lambda _: None,
             delta=delta,
         )
-        for name, reader in _LEFT_FILES.items():
-            if reader not in done and not work.has_saved(name):
+        for name, (file, reader) in _LEFT_FILES.items():
+            if reader not in done and not work.has_saved(file):
                 done.pop(name, None)
         steps = [done.get(name) or _perform(context, name, progress) for name in STEPS]
         with bulk(settings) as store:

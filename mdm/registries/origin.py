@@ -44,13 +44,14 @@ class ReceivedRow:
         return {column: self.fields.get(header_name(column)) for column in sorted(read)}
 
     def _columns(self, mapping: RecordMapping, attribute: str) -> set[str]:
-        """An address in parts is read as a whole, so its cells are those of all its parts."""
+        """An address in parts is read as a whole, so its cells are those of all its parts; a group's are those of its attributes."""
         declared = self.declaration.attributes.of(mapping.kind)
         by_attribute = mapping.columns_by_attribute()
         group = declared[attribute].group if attribute in declared else attribute
         in_parts = _ADDRESS_UNIT in declared and declared[_ADDRESS_UNIT].group == group
         whole = by_attribute.get(_ADDRESS_UNIT, set()) if in_parts else set()
-        return by_attribute.get(attribute, set()) | whole
+        within = {attribute, *(name for name, known in declared.items() if known.group == attribute)}
+        return whole.union(*(by_attribute.get(name, set()) for name in within))
 
 
 def received_row(

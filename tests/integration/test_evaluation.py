@@ -150,7 +150,12 @@ def test_the_commands(finished, country, tmp_path):
     text = said_by("evaluate", "--truth", country.truth, "--blocking", **at)
     for said in ("B-cubed", "By age", "Worst recall", "Expected calibration error", "recall of blocking"):
         assert said in text
-    for said in ("Households against the truth", "insurance list and residence", "Households found exactly"):
+    lists = [
+        f"{one} and {other}".replace("_", " ")
+        for one, other in evaluate_households(finished, country.truth).lists
+    ]
+    assert len(lists) > 1
+    for said in ("Households against the truth", "Households found exactly", *lists):
         assert said in text
     told = json.loads(mdm("evaluate", "--truth", country.truth, "--json", **at).stdout)["households"]
     assert told == evaluate_households(finished, country.truth).as_dict()

@@ -31,6 +31,21 @@ _EDGES = pa.schema(
 )
 _AGES = (6, 18, 35, 60, 80)
 _KNOWN = "person IS NOT NULL"
+_ASKED = {
+    "truth_record": (
+        RECORDS,
+        "registry VARCHAR, local_id VARCHAR, kind VARCHAR, person_id BIGINT, tags VARCHAR[]",
+    ),
+    "truth_person": (
+        PERSONS,
+        (
+            "person_id BIGINT, full_name VARCHAR, sex VARCHAR, birth_date DATE, death_date DATE, ethnicity VARCHAR,"
+            " is_foreign BOOLEAN, birth_commune VARCHAR, twin_of BIGINT"
+        ),
+    ),
+    "truth_reject": (REJECTS, "registry VARCHAR, file VARCHAR, row_number BIGINT"),
+}
+"""Of each table its file and what is asked of it; what a truth of other data does not tell is unknown."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +59,7 @@ class Truth:
 
     @classmethod
     def read(cls, connection: duckdb.DuckDBPyConnection, store: Bulk, given: Path) -> Truth:
-        """`given` is the truth folder of a simulation, or the simulation's folder."""
+        """`given` is the truth folder of a simulation, or the simulation's folder; of other data records.parquet will do."""
         folder = given if (given / RECORDS).exists() else given / TRUTH_FOLDER
         if not (folder / RECORDS).exists():
             raise InputError(
@@ -53,9 +68,11 @@ class Truth:
                 hint="Give the folder that `mdm simulate --out` wrote.",
             )
         truth = cls(connection, folder)
-        for name, file in (("truth_record", RECORDS), ("truth_person", PERSONS), ("truth_reject", REJECTS)):
+        for name, (file, asked) in _ASKED.items():
+            connection.execute(f"CREATE TABLE {name}_asked ({asked})")
             path = str(folder / file).replace("'", "''")
-            connection.execute(f"CREATE VIEW {name} AS FROM read_parquet('{path}')")
+            told = f" UNION ALL BY NAME FROM read_parquet('{path}')" if (folder / file).exists() else ""
+            connection.execute(f"CREATE VIEW {name} AS FROM {name}_asked{told}")
         truth._take(store)
         if connection.execute(f"SELECT COUNT(*) FROM judged WHERE {_KNOWN}").fetchall()[0][0] == 0:
             raise InputError(

@@ -5,7 +5,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matching.model import load_model
@@ -96,6 +96,7 @@ LISTED = st.tuples(
 )
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(LISTED, min_size=1, max_size=8))
 def test_one_record_has_the_housemates_that_it_has_among_all(rows):
     found = housemates(dict(enumerate(rows)))
