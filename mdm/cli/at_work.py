@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mdm.cli import show_steward
-from mdm.cli.terminal import (
-    opened_store,
-)
+from mdm.cli.terminal import opened_store
 from mdm.errors import InputError
 
 if TYPE_CHECKING:

@@ -40,6 +40,7 @@ from mdm.store.sequences import require_known, settle
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from matching.artefact import TrainedModel
     from matching.model import Model
     from mdm.registries.declaration import RegistryDeclaration
     from mdm.settings import Settings
@@ -136,7 +137,8 @@ def run(
         declared = _declared(model, rules, registries)
         fingerprint = _fingerprint(store, declared)
         begun, finished = _last_run(store)
-        same = _still_the_same(store, begun, fingerprint, model)
+        present = current_model(store, model.name)
+        same = _still_the_same(store, begun, fingerprint, present)
         if begun and same and finished and not force and not retrain:
             return RunReport(run_id=begun, nothing_to_do=True, steps=_finished_steps(store, begun))
         last = store.scalar(
@@ -144,7 +146,11 @@ def run(
         )
         numbers = number_plan(settings, store)
         require_known(store.scalar)
-        delta = None if force or retrain else _delta(store, last, declared, model, rules)
+        delta = (
+            None
+            if force or retrain
+            else _delta(store, last, declared, model=model, present=present, rules=rules)
+        )
         resumed = begun if same and not finished else None
         run_id = resumed or _begin(store, fingerprint, declared, source)
         done = {step.step: step for step in _finished_steps(store, run_id)}
@@ -217,7 +223,7 @@ def _last_run(store: Bulk) -> tuple[str | None, bool]:
     return begun, bool(ended)
 
 
-def _still_the_same(store: Bulk, run_id: str | None, fingerprint: str, model: Model) -> bool:
+def _still_the_same(store: Bulk, run_id: str | None, fingerprint: str, present: TrainedModel | None) -> bool:
     """Whether a run that begins now would do what this one did or was about to do."""
     if (
         run_id is None
@@ -225,8 +231,7 @@ def _still_the_same(store: Bulk, run_id: str | None, fingerprint: str, model: Mo
     ):
         return False
     trained = next((step.detail for step in _finished_steps(store, run_id) if step.step == "train"), None)
-    current = current_model(store, model.name)
-    return trained is None or (current is not None and current.hash == trained["model"])
+    return trained is None or (present is not None and present.hash == trained["model"])
 
 
 def _begin(store: Bulk, fingerprint: str, declared: str, source: Source) -> str:
@@ -241,18 +246,25 @@ def _begin(store: Bulk, fingerprint: str, declared: str, source: Source) -> str:
     return str(row["run_id"])
 
 
-def _delta(store: Bulk, last: str | None, declared: str, model: Model, rules: GoldenRules) -> Delta | None:
+def _delta(
+    store: Bulk,
+    last: str | None,
+    declared: str,
+    *,
+    model: Model,
+    present: TrainedModel | None,
+    rules: GoldenRules,
+) -> Delta | None:
     """What changed since the last run, where that one ran under the same declarations and its model still serves.
 
     None where what a run that did not come to its end has done must be looked at too.
     """
     if last is None or store.scalar(f"SELECT declared FROM run WHERE run_id = '{last}'") != declared:
         return None
-    trained = current_model(store, model.name)
-    if trained is None or trained.declaration != model:
+    if present is None or present.declaration != model:
         return None
     trained_then = orjson.loads(store.scalar(f"SELECT summary FROM run WHERE run_id = '{last}'"))["train"]
-    kept = store.scalar(f"SELECT COUNT(*) FROM edge WHERE model <> '{trained.hash}'")
+    kept = store.scalar(f"SELECT COUNT(*) FROM edge WHERE model <> '{present.hash}'")
     finished = store.scalar(
         f"SELECT MAX(seq) FROM event WHERE kind = '{EventKind.RUN_FINISHED}' AND run = '{last}'"
     )
@@ -267,7 +279,7 @@ def _delta(store: Bulk, last: str | None, declared: str, model: Model, rules: Go
         f"SELECT COUNT(*) FROM event WHERE kind IN ('{EventKind.ENTITY_MERGED}', '{EventKind.RECORDS_DETACHED}')"
         f" AND run IS NOT NULL AND seq > {finished}"
     )
-    if trained_then["model"] != trained.hash or kept or otherwise or moved:
+    if trained_then["model"] != present.hash or kept or otherwise or moved:
         return None
     return Delta(upto, int(finished))
 
