@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mdm.cli import show_steward
-from mdm.cli.terminal import (
-    opened_store,
-)
+from mdm.cli.terminal import opened_store
 from mdm.errors import InputError
 
 if TYPE_CHECKING:

@@ -7,12 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mdm.cli.terminal import (
-    StoreOption,
-    confirm_overwrite,
-    opened_store,
-    out,
-)
+from mdm.cli.terminal import StoreOption, confirm_overwrite, opened_store, out
 
 
 def openlineage(

@@ -8,13 +8,7 @@ from typing import Annotated
 import typer
 
 from mdm.cli import show
-from mdm.cli.terminal import (
-    JsonOption,
-    StoreOption,
-    opened_store,
-    out,
-    print_json,
-)
+from mdm.cli.terminal import JsonOption, StoreOption, opened_store, out, print_json
 
 quarantine_commands = typer.Typer(
     help="Rows that could not be accepted: list, repair and replay, dismiss.", no_args_is_help=True

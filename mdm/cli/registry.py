@@ -8,14 +8,7 @@ from typing import Annotated
 import typer
 
 from mdm.cli import show
-from mdm.cli.terminal import (
-    JsonOption,
-    confirm_overwrite,
-    load_settings,
-    out,
-    plain_errors,
-    print_json,
-)
+from mdm.cli.terminal import JsonOption, confirm_overwrite, load_settings, out, plain_errors, print_json
 from mdm.errors import InputError
 
 registry_commands = typer.Typer(

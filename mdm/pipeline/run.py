@@ -152,7 +152,6 @@ def run(
     declared_model = load_model(settings.person_model_file)
     attributes = load_attributes(settings.attributes_file)
     registries = load_registries(settings.registries_folder, attributes=attributes)
-    model = load_model(settings.person_model_file)
     household_model = load_model(settings.household_model_file) if settings.links_households else None
     rules = load_rules(settings, registries, attributes)
     with bulk(settings, writes=True) as store:
