@@ -8,7 +8,8 @@ Simulates (or takes the simulation in DIR), takes both deliveries and runs the w
   edit distance on numbers, overlap of lists), its training, its connected components;
 - *declared*: the comparisons of our model, trained and clustered by Splink.
 
-Both with our blocking rules and link threshold. The truth is read by the counting alone.
+Both with our blocking rules and link threshold; and Splink at higher thresholds, to see how many false merges it makes at
+our recall. The truth is read by the counting alone.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import splink.comparison_library as cl
 from splink import DuckDBAPI, Linker, block_on
 
 from benchmarks.batch_parts import declared_settings, train_splink
-from benchmarks.quality_counts import Judged, bands, blocking_recall, show
+from benchmarks.quality_counts import Counts, Judged, bands, blocking_recall, show, show_thresholds
 from matching.blocking import make_keys, make_pairs, missed_pairs
 from matching.model import Model, load_model
 from mdm.pipeline.ingest import Ingest
@@ -39,7 +40,7 @@ from mdm.store.keys import make_key, make_log_key
 from mdm.store.schema import create
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _RECORDS = pa.schema(
     [("record_id", pa.int64()), ("registry", pa.string()), ("local_id", pa.string()), ("cluster", pa.int64())]
@@ -47,6 +48,7 @@ _RECORDS = pa.schema(
 _EDGES = pa.schema(
     [("record_l", pa.int64()), ("record_r", pa.int64()), ("weight", pa.float64()), ("conflict", pa.string())]
 )
+_STRICTER = (4, 8, 12, 16, 20, 24, 30)
 _LISTS = {"personal_ids", "cmnd", "phone", "communes_now"}
 
 
@@ -94,9 +96,12 @@ def measure(files: Path, settings: Settings) -> None:
         work.put("edge", edges)
         calibration = bands(work.connection)
         rules = _blocking(work, model)
+        stricter: dict[str, list[tuple[float, Counts]]] = {}
         for name, made in (("Splink, plain", _plain_settings), ("Splink, declared", declared_settings)):
-            results[name] = judged.counts(_splink(work, model, made(model)))
+            found = [(bits, judged.counts(table)) for bits, table in _splink(work, model, made(model))]
+            results[name], stricter[name] = found[0][1], found
     show(results, calibration, rules)
+    show_thresholds(stricter)
 
 
 def _job(files: Path, settings: Settings) -> None:
@@ -126,7 +131,8 @@ def _blocking(work: Workspace, model: Model) -> list[str]:
     return lines
 
 
-def _splink(work: Workspace, model: Model, settings: dict[str, Any]) -> pa.Table:
+def _splink(work: Workspace, model: Model, settings: dict[str, Any]) -> Iterator[tuple[float, pa.Table]]:
+    """Its clusters at our threshold (bits) and at higher ones."""
     linker = Linker(
         DuckDBAPI(work.connection).register(PERSON, dataset_display_name="plain"),
         settings,
@@ -134,14 +140,15 @@ def _splink(work: Workspace, model: Model, settings: dict[str, Any]) -> pa.Table
     )
     train_splink(linker, model)
     predicted = linker.inference.predict(threshold_match_weight=model.thresholds.link, warning_mode="never")
-    clusters = linker.clustering.cluster_pairwise_predictions_at_threshold(
-        predicted, threshold_match_weight=model.thresholds.link
-    )
-    found = work.connection.sql(
-        f"SELECT record_id, dense_rank() OVER (ORDER BY cluster_id) AS cluster FROM {clusters.physical_name}"
-    ).to_arrow_table()
+    for bits in (model.thresholds.link, *(model.thresholds.link + more for more in _STRICTER)):
+        clusters = linker.clustering.cluster_pairwise_predictions_at_threshold(
+            predicted, threshold_match_weight=bits
+        )
+        found = work.connection.sql(
+            f"SELECT record_id, dense_rank() OVER (ORDER BY cluster_id) AS cluster FROM {clusters.physical_name}"
+        )
+        yield bits, found.to_arrow_table()
     linker.table_management.invalidate_cache()  # type: ignore[no-untyped-call]
-    return found
 
 
 _NUMBERS = ("personal_id", "social_insurance_no", "tax_code", "passport_no", "birth_certificate_no")

@@ -155,6 +155,16 @@ def show(
     print("\n".join(rules))
 
 
+def show_thresholds(found: dict[str, list[tuple[float, Counts]]]) -> None:
+    for name, counted in found.items():
+        print(f"\n{name}: link threshold (bits), recall, precision, false pairs, clusters of several people")
+        for bits, c in counted:
+            print(
+                f"{bits:>6.0f}{c.pairs.recall:>12.5f}{c.pairs.precision:>12.5f}{c.pairs.predicted - c.pairs.both:>12,}"
+                f"{c.clusters.false_merges:>12,}"
+            )
+
+
 def _share(pair: tuple[int, int]) -> str:
     every, merged = pair
     return f"{merged} of {every} ({merged / every:.1%})" if every else "none"

@@ -109,10 +109,19 @@ def _calibration(result: Evaluation) -> None:
     if result.calibration is None:
         return
     shown = table(
-        "Scored pairs: predicted and true", "Weight (bits)", "Pairs", "Predicted", "True", right=(1, 2, 3)
-    )
+        "Scored pairs: predicted and true", "Weight (bits)", "Pairs", "Predicted", "True", "Joined", "True", right=(1, 2, 3, 4, 5)
+    )  # fmt: skip
+    joined = {b.low: b for b in result.joined.bins} if result.joined else {}
     for b in result.calibration.bins:
-        shown.add_row(f"{b.low:g} to {b.high:g}", number(b.pairs), f"{b.predicted:.4f}", f"{b.observed:.4f}")
+        of_joined = joined.get(b.low)
+        shown.add_row(
+            f"{b.low:g} to {b.high:g}",
+            number(b.pairs),
+            f"{b.predicted:.4f}",
+            f"{b.observed:.4f}",
+            number(of_joined.pairs) if of_joined else "",
+            f"{of_joined.observed:.4f}" if of_joined else "",
+        )
     out.print(shown)
     pairs, same = result.conflicts
     out.print(

@@ -6,6 +6,7 @@ Scalars keep the text as written: a code `01` stays "01" and `No` stays "No"; th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
@@ -60,7 +61,9 @@ def read_yaml(path: Path) -> YamlSource:
     return parse_yaml(text, name=str(path))
 
 
+@lru_cache(maxsize=256)
 def parse_yaml(text: str, *, name: str) -> YamlSource:
+    """Of one text and name always the same object, which nobody changes: a server and a run read each file many times."""
     try:
         root = YAML(typ="rt", pure=True).compose(text)
     except MarkedYAMLError as error:

@@ -1,17 +1,37 @@
+import os
 import pickle
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
 
 import pytest
 
 from mdm.pipeline.ingest import Ingest
 from mdm.pipeline.run import run
-from mdm.settings import Settings
+from mdm.settings import Settings, default_configs
 from tests.engines import Engine
 from tests.integration.job import KEY, Country, finished_job, fixed_source, make_country
 from tests.integration.stewards import work_on
 from tests.integration.story import Story, tell_story
 from tests.sharing import once
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _small_samples(shared_folder) -> Iterator[None]:
+    """The product's own declarations, but training draws a twentieth of the random pairs: for 400 people that is enough."""
+
+    def make(folder: Path) -> None:
+        shutil.copytree(default_configs(), folder, dirs_exist_ok=True)
+        model = folder / "matching" / "person.yaml"
+        declared = model.read_text(encoding="utf-8")
+        assert "random_pairs: 2000000" in declared
+        model.write_text(declared.replace("random_pairs: 2000000", "random_pairs: 100000"), encoding="utf-8")
+
+    configs = once(shared_folder / "configs", make)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(os.environ, "MDM_CONFIGS", str(configs))
+        yield
 
 
 @pytest.fixture(scope="session")

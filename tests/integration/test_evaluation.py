@@ -43,6 +43,11 @@ def test_everything_that_was_asked_of_an_evaluation_is_in_it(found):
     assert {"twins", "same_name_and_birthday"} == set(told["confused"])
     assert {"twin", "name_error"} <= {group["group"] for group in told["circumstances"]}
     assert 0 <= told["calibration"]["expected_error"] < 0.1
+    joined = {b["low"]: b for b in told["calibration_of_joined"]["bins"]}
+    every = {b["low"]: b for b in told["calibration"]["bins"]}
+    assert joined
+    assert all(b["pairs"] <= every[low]["pairs"] for low, b in joined.items())
+    assert sum(b["pairs"] for b in joined.values()) < sum(b["pairs"] for b in every.values())
     assert {rule["rule"] for rule in told["rules"]} == {rule["rule"] for rule in told["blocking"]["rules"]}
 
 

@@ -9,12 +9,13 @@ from mdm.pipeline import run as run_module
 from mdm.pipeline.ingest import Ingest
 from mdm.pipeline.run import STEPS, run
 from mdm.pipeline.verify import verify
-from tests.engines import SQLITE
+from tests.engines import ENGINES, POSTGRESQL, SQLITE
 from tests.integration.job import new_store
 from tests.integration.test_delta import outcome
 from tests.sharing import once
 
 LATER = [name for name in STEPS if name != "train"]
+BY_NIGHT = {(POSTGRESQL, step) for step in LATER if step not in ("reconcile", "household_golden")}
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +59,15 @@ def lose_files(settings):
         shutil.rmtree(path)
 
 
-@pytest.mark.parametrize("step", LATER)
+@pytest.mark.parametrize(
+    ("engine", "step"),
+    [
+        pytest.param(engine, step, marks=[pytest.mark.nightly] if (engine, step) in BY_NIGHT else [])
+        for engine in ENGINES
+        for step in LATER
+    ],
+    indirect=["engine"],
+)
 def test_a_run_that_was_stopped_and_lost_its_files(
     engine, finished, unstopped, country, tmp_path, monkeypatch, step
 ):

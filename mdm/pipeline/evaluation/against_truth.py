@@ -78,6 +78,7 @@ def evaluate(settings: Settings, truth: Path, *, anchor: str | None, blocking: b
                 for name, (one, other) in told.confused().items()
             },
             calibration=_calibration(connection),
+            joined=_calibration(connection, "AND a.entity = b.entity"),
             conflicts=_conflicts(connection),
             missed=missed,
             wrong=wrong,
@@ -128,10 +129,10 @@ WHERE a.person IS NOT NULL AND b.person IS NOT NULL
 """
 
 
-def _calibration(connection: duckdb.DuckDBPyConnection) -> Calibration:
+def _calibration(connection: duckdb.DuckDBPyConnection, which: str = "") -> Calibration:
     """Of the scored pairs in the store; those of a declared conflict are apart, for the model's word on them does not count."""
     rows = connection.execute(
-        f"SELECT weight, a.person = b.person AS same {_JUDGED_EDGES} AND conflict IS NULL"
+        f"SELECT weight, a.person = b.person AS same {_JUDGED_EDGES} AND conflict IS NULL {which}"
     ).fetchnumpy()
     weight = rows["weight"]
     low = _BIN * math.floor(weight.min(initial=0.0) / _BIN)

@@ -52,15 +52,21 @@ def _calibration(result: Evaluation) -> Markup:
     low, high = bins[0].low, min(bins[-1].high, bins[-1].low + 2)
     weight = np.linspace(low, high, 200)
     axes.plot(weight, probability(weight), color=SOFT, label="predicted")
-    middle = [(b.low + min(b.high, high)) / 2 for b in bins]
-    chance = [binomtest(round(b.observed * b.pairs), b.pairs).proportion_ci(method="wilson") for b in bins]
-    spread = [
-        [b.observed - c.low for b, c in zip(bins, chance, strict=True)],
-        [c.high - b.observed for b, c in zip(bins, chance, strict=True)],
-    ]
-    axes.errorbar(
-        middle, [b.observed for b in bins], yerr=np.clip(spread, 0, None), fmt="o", color=INK, markersize=4, linewidth=1, label="true"
-    )  # fmt: skip
+    series = [("true, all pairs", bins, INK)]
+    if result.joined:
+        series.append(("true, joined pairs", [b for b in result.joined.bins if b.low >= low], WARM))
+    for label, points, color in series:
+        middle = [(b.low + min(b.high, high)) / 2 for b in points]
+        chance = [
+            binomtest(round(b.observed * b.pairs), b.pairs).proportion_ci(method="wilson") for b in points
+        ]
+        spread = [
+            [b.observed - c.low for b, c in zip(points, chance, strict=True)],
+            [c.high - b.observed for b, c in zip(points, chance, strict=True)],
+        ]
+        axes.errorbar(
+            middle, [b.observed for b in points], yerr=np.clip(spread, 0, None), fmt="o", color=color, markersize=4, linewidth=1, label=label
+        )  # fmt: skip
     axes.set_ylim(-0.03, 1.03)
     axes.set_xlabel("match weight (bits; the last point holds all above)")
     axes.set_ylabel("share that is one person")

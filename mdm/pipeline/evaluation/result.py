@@ -96,6 +96,10 @@ class Evaluation:
     confused: dict[str, ConfusedPairs] = field(default_factory=dict)
     """Pairs of twins, and of strangers of one name and birthday."""
     calibration: Calibration | None = None
+    joined: Calibration | None = None
+    """Of the pairs within one entity: for a pair that was left apart another home of its records counts too, which the weight
+    of the pair does not know.
+    """
     conflicts: tuple[int, int] = (0, 0)
     """Scored pairs that a declared conflict forbids, and how many of them are one person."""
     missed: dict[str, int] = field(default_factory=dict)
@@ -130,12 +134,8 @@ class Evaluation:
             },
             "circumstances": [_group(g) for g in self.circumstances],
             "confused": {name: {**asdict(c), "share": c.share} for name, c in self.confused.items()},
-            "calibration": self.calibration
-            and {
-                "bins": [asdict(b) for b in self.calibration.bins],
-                "expected_error": self.calibration.expected_error,
-                "balanced_error": self.calibration.balanced_error,
-            },
+            "calibration": _calibration(self.calibration),
+            "calibration_of_joined": _calibration(self.joined),
             "conflicts": {"pairs": self.conflicts[0], "one_person": self.conflicts[1]},
             "missed": self.missed,
             "wrong": self.wrong,
@@ -179,4 +179,14 @@ def _group(group: Group) -> dict[str, Any]:
         "pairs": _pairs(measured.pairs),
         "b_cubed": _b_cubed(measured.b_cubed),
         "clusters": _clusters(measured.clusters),
+    }
+
+
+def _calibration(measured: Calibration | None) -> dict[str, Any] | None:
+    if measured is None:
+        return None
+    return {
+        "bins": [asdict(b) for b in measured.bins],
+        "expected_error": measured.expected_error,
+        "balanced_error": measured.balanced_error,
     }
