@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mdm.errors import IdentityError
+from mdm.errors import IdentityError, NotFoundError
 from mdm.identity.events import EventKind
 from mdm.identity.numbers import BY_HAND, LIVE, NumberKind, NumberState, Reason, check_transition
 from mdm.identity.plans import Event, Facts, Plan, active
@@ -85,5 +85,5 @@ def number_changed(
 def _number(state: State, number: str) -> Number:
     found = state.numbers.get(number)
     if found is None:
-        raise IdentityError("There is no such number.")
+        raise NotFoundError("There is no such number.")
     return found

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, insert, or_, select, update
 
-from mdm.errors import IdentityError, RepeatedKeyError
+from mdm.errors import IdentityError, NotFoundError, RepeatedKeyError
 from mdm.identity.events import EventKind, canonical_json
 from mdm.store.reviews import reviews_digest
 from mdm.store.tables import approval as approvals
@@ -89,7 +89,7 @@ def open_approval(work: UnitOfWork, number: int) -> Asked:
         work.connection.execute(select(approvals).where(approvals.c.approval_id == number)).mappings().first()
     )
     if row is None:
-        raise IdentityError(f"There is no request {number}.")
+        raise NotFoundError(f"There is no request {number}.")
     if row["state"] != "open":
         raise IdentityError(f"Request {number} is {row['state']} already.")
     asked = work.event(row["from_event"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from sqlalchemy import func, select
 
-from mdm.errors import IdentityError
+from mdm.errors import NotFoundError
 from mdm.store.references import EventRef, RecordRef, event_bodies, event_ref, record_refs
 from mdm.store.tables import approval, entity, membership, review
 
@@ -74,15 +74,15 @@ def questions(
 
 
 def question(connection: Connection, number: int, *, hidden: Collection[str] = ()) -> Question:
-    """Raises IdentityError where there is none."""
+    """Raises NotFoundError where there is none."""
     return _told(connection, [question_row(connection, number)], hidden)[0]
 
 
 def question_row(connection: Connection, number: int) -> RowMapping:
-    """Raises IdentityError where there is none."""
+    """Raises NotFoundError where there is none."""
     row = connection.execute(select(review).where(review.c.review_id == number)).mappings().first()
     if row is None:
-        raise IdentityError(f"There is no question {number}.", hint="`mdm review list` shows the open ones.")
+        raise NotFoundError(f"There is no question {number}.", hint="`mdm review list` shows the open ones.")
     return row
 
 
