@@ -1,7 +1,7 @@
 """Every error a caller may catch. Each class has a stable code and an exit status of its own kind.
 
 Exit statuses of the command line: 2 usage (Typer), 3 configuration, 4 input, 5 store, 6 identity, 7 verification,
-8 access.
+8 access, 9 unavailable.
 """
 
 from __future__ import annotations
@@ -103,6 +103,31 @@ class AccessError(MdmError):
 
     code = "access"
     exit_code = 8
+
+
+class UnknownCallerError(AccessError):
+    """Who asks did not show a key or token that is valid here."""
+
+    code = "access.unknown"
+
+
+class RefusedError(AccessError):
+    """Who asks is known and has no right to it."""
+
+    code = "access.refused"
+
+
+class PurposeError(AccessError):
+    """No purpose was stated, or one that is not configured."""
+
+    code = "access.purpose"
+
+
+class UnavailableError(MdmError):
+    """Something outside that is needed does not answer."""
+
+    code = "unavailable"
+    exit_code = 9
 
 
 class VerificationError(MdmError):

@@ -23,6 +23,7 @@ class Role(StrEnum):
     """Of one registry: it is written `registry:CODE`."""
 
 
+_PLAIN = [role.value for role in Role if role is not Role.REGISTRY]
 STAFF = frozenset({Role.STEWARD, Role.APPROVER, Role.AUDITOR})
 """Roles that read whole people."""
 
@@ -48,7 +49,7 @@ def principal_of(actor: str, names: Iterable[str]) -> Principal:
         if name.startswith(REGISTRY_PREFIX):
             roles.add(Role.REGISTRY)
             registries.add(name.removeprefix(REGISTRY_PREFIX))
-        elif name in Role and name != Role.REGISTRY:
+        elif name in _PLAIN:
             roles.add(Role(name))
     return Principal(actor, frozenset(roles), frozenset(registries))
 
@@ -59,13 +60,12 @@ def check_roles(names: Collection[str], *, registries: Collection[str]) -> list[
     Raises:
         InputError: one that does not exist, or of a registry that is not declared; or none at all.
     """
-    plain = [role.value for role in Role if role is not Role.REGISTRY]
-    hint = f"Roles are {', '.join(plain)} and {REGISTRY_PREFIX}CODE."
+    hint = f"Roles are {', '.join(_PLAIN)} and {REGISTRY_PREFIX}CODE."
     for name in names:
         if name.startswith(REGISTRY_PREFIX):
             if name.removeprefix(REGISTRY_PREFIX) not in registries:
                 raise InputError(f"no registry is declared for role `{name}`", hint=hint)
-        elif name not in plain:
+        elif name not in _PLAIN:
             raise InputError(f"there is no role `{name}`", hint=hint)
     if not names:
         raise InputError("a role is needed", hint=hint)

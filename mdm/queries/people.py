@@ -197,7 +197,9 @@ class People:
             at = read_moment(connection, as_of)
             self._seen(connection, entity_id, kind, viewer, at)
             document = provenance(connection, entity_id, at, hidden=viewer.hidden)
-        told: dict[str, Any] = orjson.loads(document.serialize(format="json"))
+        text = document.serialize(format="json")
+        assert text is not None, "no stream was given"
+        told: dict[str, Any] = orjson.loads(text)
         return told
 
     @contextmanager

@@ -158,6 +158,16 @@ def resembling(work: UnitOfWork, records: Collection[int], others: Collection[in
     return sorted({record for pair in pairs for record in pair} & set(records))
 
 
+def visible(work: UnitOfWork, records: Collection[int], *, hidden: Collection[str]) -> list[int]:
+    """Records that are of no `hidden` registry, in order."""
+    if not hidden:
+        return sorted(records)
+    known = select(record.c.record_id).where(
+        record.c.record_id.in_(records), record.c.registry.not_in(hidden)
+    )
+    return sorted(work.connection.scalars(known))
+
+
 def registries_of(work: UnitOfWork, records: Collection[int]) -> set[str]:
     return set(
         work.connection.scalars(

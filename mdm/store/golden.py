@@ -70,8 +70,10 @@ class GoldenRules:
         return hashlib.sha256(canonical_json([self.policy.hash, trust, *named]).encode()).hexdigest()
 
 
-def contributions_of(work: UnitOfWork, entity: str, rules: GoldenRules) -> list[Contribution]:
-    """The current versions of the entity's active records."""
+def contributions_of(
+    work: UnitOfWork, entity: str, rules: GoldenRules, *, hidden: Collection[str] = ()
+) -> list[Contribution]:
+    """The current versions of the entity's active records, but those of `hidden` registries."""
     rows = work.connection.execute(
         select(
             record.c.record_id,
@@ -86,7 +88,11 @@ def contributions_of(work: UnitOfWork, entity: str, rules: GoldenRules) -> list[
             (record_version.c.record_id == record.c.record_id)
             & (record_version.c.version == record.c.version),
         )
-        .where(record.c.record_id.in_(work.state.members.get(entity, ())), record.c.status == "active")
+        .where(
+            record.c.record_id.in_(work.state.members.get(entity, ())),
+            record.c.status == "active",
+            record.c.registry.not_in(hidden),
+        )
         .order_by(record.c.record_id)
     ).all()
     return [
@@ -108,9 +114,11 @@ def last_as_of(work: UnitOfWork) -> date:
     return date.fromisoformat(told["as_of"]) if told else date(date.today().year, 12, 31)  # noqa: DTZ011
 
 
-def golden_of(work: UnitOfWork, entity: str, rules: GoldenRules, *, as_of: date) -> Golden | None:
-    """None for an entity that has no active record."""
-    contributions = contributions_of(work, entity, rules)
+def golden_of(
+    work: UnitOfWork, entity: str, rules: GoldenRules, *, as_of: date, hidden: Collection[str] = ()
+) -> Golden | None:
+    """None for an entity that has no active record; those of `hidden` registries are as if they were not there."""
+    contributions = contributions_of(work, entity, rules, hidden=hidden)
     if not contributions:
         return None
     return survive(rules.policy, contributions=contributions, setting=Setting(as_of=as_of, trust=rules.trust))

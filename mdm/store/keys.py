@@ -39,7 +39,7 @@ LOG_PUBLIC_KEY = "log_public_key"
 
 def make_key(settings: Settings) -> bool:
     """Creates the SSN key file if there is none; returns whether it did."""
-    return _write_secret(settings.key_file, secrets.token_hex(32) + "\n")
+    return write_secret(settings.key_file, secrets.token_hex(32) + "\n")
 
 
 def number_plan(settings: Settings, store: Bulk) -> NumberPlan:
@@ -85,7 +85,7 @@ def make_log_key(settings: Settings) -> bool:
             return False
         key = Ed25519PrivateKey.generate()
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        made = _write_secret(settings.log_key_file, pem.decode())
+        made = write_secret(settings.log_key_file, pem.decode())
         known = str(public_key(_read_log_key(settings), log_origin(store)))
         _bind(store, LOG_PUBLIC_KEY, known)
     return made
@@ -153,7 +153,7 @@ def _read_log_key(settings: Settings) -> Ed25519PrivateKey:
     return key
 
 
-def _write_secret(path: Path, text: str) -> bool:
+def write_secret(path: Path, text: str) -> bool:
     """Creates the file, for its owner only, if there is none; returns whether it did."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -56,10 +56,12 @@ def questions(
     *,
     state: str = "open",
     reason: str | None = None,
+    after: int = 0,
     limit: int = 50,
     hidden: Collection[str] = (),
 ) -> tuple[list[Question], int]:
-    """The first `limit` in the order in which they were raised, strongest evidence first; and how many there are in all.
+    """The first `limit` after question `after`, in the order in which they were raised, strongest evidence first; and how
+    many there are in all.
 
     Records of `hidden` registries are only counted.
     """
@@ -68,7 +70,7 @@ def questions(
         wanted.append(review.c.reason == reason)
     total = connection.scalar(select(func.count()).select_from(review).where(*wanted)) or 0
     rows = connection.execute(
-        select(review).where(*wanted).order_by(review.c.review_id).limit(limit)
+        select(review).where(*wanted, review.c.review_id > after).order_by(review.c.review_id).limit(limit)
     ).mappings()
     return _told(connection, list(rows), hidden), int(total)
 
