@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import uuid_utils
 
-from mdm.errors import StoreBusyError
+from mdm.errors import StoreBusyError, StoreError
 from mdm.identity.clock import utc_now
 from mdm.store.access import accesses, add_accesses, looking, with_merged, writing
 
@@ -50,6 +50,11 @@ class AccessLog:
     def close(self) -> None:
         self._waiting.put(None)
         self._thread.join()
+
+    def check(self) -> None:
+        """Raises StoreError where nobody writes any more."""
+        if not self._thread.is_alive():
+            raise StoreError("The log of accesses is not written.", hint="Start the server again.")
 
     def note(
         self,

@@ -143,6 +143,15 @@ class People:
                 found.append(self._shown(seen, (), viewer))
         return found
 
+    def ssn_of(self, entity_id: str, *, viewer: Viewer) -> str:
+        """The social-security number by which a person is known. Raises NotFoundError where there is none."""
+        with self.reading() as connection:
+            seen = self._seen(connection, entity_id, "person", viewer, read_moment(connection))
+        for held in seen.numbers:
+            if held.kind == NumberKind.SSN and held.state in LIVE:
+                return held.number
+        raise NotFoundError(f"Entity {entity_id} has no social-security number.")
+
     def history(
         self, entity_id: str, *, kind: RecordKind, viewer: Viewer, as_of: str | int | None = None
     ) -> list[Happening]:

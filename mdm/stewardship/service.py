@@ -168,6 +168,15 @@ class Identity:
             finally:
                 work.forget()
 
+    def concerned(self, command: Command) -> list[str]:
+        """Entities that there are and that the command would change. Raises what carrying it out would."""
+        with unit_of_work(self.engine) as work:
+            try:
+                planned = self._plan(work, command, approved_by="a second person")
+            finally:
+                work.forget()
+            return [entity for entity in planned.entities if entity in work.state.entities]
+
     def _perform(
         self,
         work: UnitOfWork,
