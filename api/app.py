@@ -81,10 +81,16 @@ def create_app(settings: Settings, *, more: Sequence[APIRouter] = ()) -> FastAPI
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
-        max_body_size=settings.api_body_limit,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         generate_unique_id_function=lambda route: route.name,
-        middleware=[Middleware(Around, metrics=metrics, body_seconds=settings.api_body_seconds)],
+        middleware=[
+            Middleware(
+                Around,
+                metrics=metrics,
+                body_limit=settings.api_body_limit,
+                body_seconds=settings.api_body_seconds,
+            )
+        ],
     )
     app.state.metrics, app.state.limits = metrics, Limits(settings)
     problems.install(app)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import structlog
 import uuid_utils
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from api.problems import ProblemError, of_fault, problem
+from api.problems import ProblemError, of_fault
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -35,8 +36,9 @@ _HEADERS = {
 class Around:
     """The outermost layer."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, body_seconds: float) -> None:
-        self.app, self.metrics, self.body_seconds = app, metrics, body_seconds
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, body_limit: int, body_seconds: float) -> None:
+        self.app, self.metrics = app, metrics
+        self.body_limit, self.body_seconds = body_limit, body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -58,10 +60,7 @@ class Around:
 
         self.metrics.running.inc()
         try:
-            await self.app(scope, self._in_time(receive), answer)
-        except _SlowError:
-            response = problem(request, 408, "request.slow", "The request came too slowly.")
-            await response(scope, receive, answer)
+            await self.app(scope, self._limited(request, receive), answer)
         except ClientDisconnect:
             status = status or 499
         except Exception as error:  # noqa: BLE001  whatever it is, no traceback leaves this place
@@ -72,22 +71,31 @@ class Around:
             self.metrics.running.dec()
             self._tell(scope, request.method, status or 499, time.perf_counter() - began)
 
-    def _in_time(self, receive: Receive) -> Receive:
+    def _limited(self, request: Request, receive: Receive) -> Receive:
+        """The body in time and no larger than allowed: whoever reads it gets HTTPException 408 or 413."""
+        told = request.headers.get("content-length", "0")
+        size = int(told) if told.isascii() and told.isdecimal() else 0
         whole = False
 
-        async def patient() -> Message:
-            nonlocal whole
+        async def limited() -> Message:
+            nonlocal size, whole
             if whole:  # waiting for the client to hang up is no body
                 return await receive()
+            if size > self.body_limit:
+                raise HTTPException(413)
             try:
                 async with asyncio.timeout(self.body_seconds):
                     message = await receive()
             except TimeoutError:
-                raise _SlowError from None
+                raise HTTPException(408) from None
             whole = message["type"] != "http.request" or not message.get("more_body", False)
+            if told == "0":
+                size += len(message.get("body", b""))
+                if size > self.body_limit:
+                    raise HTTPException(413)
             return message
 
-        return patient
+        return limited
 
     def _tell(self, scope: Scope, method: str, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "name", "none")
@@ -102,10 +110,6 @@ class Around:
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-
-
-class _SlowError(Exception):
-    pass
 
 
 def _request_id(request: Request) -> str:

@@ -92,7 +92,8 @@ def log_as_json(level: int = logging.INFO) -> None:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = name != "uvicorn.access"
-    logging.getLogger("httpx2").setLevel(logging.WARNING)
+    for name in ("alembic", "httpx2"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _without_traceback(_logger: Any, _method: str, event: Any) -> Any:

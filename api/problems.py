@@ -157,6 +157,7 @@ async def _of_http(request: Request, error: Exception) -> Response:
     code = _BY_STATUS.get(error.status_code, "request.refused")
     detail = {
         404: "There is no such path.",
+        408: "The request came too slowly.",
         405: "This path does not take this method.",
         413: "The request is larger than this server takes.",
     }.get(error.status_code, "The request cannot be read.")

@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     )
     oidc_name_claim: str = Field("sub", description="Claim that names the person in the log")
     api_rate_limit: str = Field(
-        "200/second", description="Requests of one client, as the package `limits` writes them"
+        "1000/second", description="Requests of one client, as the package `limits` writes them"
     )
     api_login_limit: str = Field(
         "10/minute", description="Attempts to sign in, or to show an unknown key, from one address"
