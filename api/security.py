@@ -58,6 +58,10 @@ class Limits:
         if not self._limiter.test(self._sign_in, "unknown", address):
             raise self._refused(self._sign_in, "unknown", address)
 
+    def forget(self) -> None:
+        """Counts anew."""
+        self._limiter.storage.reset()
+
     def _refused(self, limit: RateLimitItem, *names: str) -> ProblemError:
         ends = self._limiter.get_window_stats(limit, *names).reset_time
         seconds = max(1, round(ends - time.time()))

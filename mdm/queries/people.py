@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +106,8 @@ class People:
     ) -> list[Person]:
         """The people of one name; several only where an office gave one number to several.
 
+        A name of whom the viewer may not know is refused in the words of one that there is not.
+
         Raises:
             InputError: it is not exactly one name.
             NotFoundError: it names nobody of whom the viewer may know.
@@ -113,19 +115,15 @@ class People:
         name = _name(
             registry=registry, local_id=local_id, ssn=ssn, personal_id=personal_id, entity_id=entity_id
         )
-        if name.kind == "record" and not viewer.sees_record_of(name.within):
-            raise NotFoundError("This record belongs to no entity, or belonged to none then.")
-        with self.reading() as connection:
-            at = read_moment(connection)
-            found = []
-            for resolved in resolve(connection, name, at):
-                try:
-                    person = self._person(connection, resolved, None, viewer, at, alias=name)
-                except NotFoundError:
-                    continue
-                found.append(person)
+        found = []
+        if name.kind != "record" or viewer.sees_record_of(name.within):
+            with self.reading() as connection, suppress(NotFoundError):
+                at = read_moment(connection)
+                for resolved in resolve(connection, name, at):
+                    with suppress(NotFoundError):
+                        found.append(self._person(connection, resolved, None, viewer, at, alias=name))
         if not found:
-            raise NotFoundError("Nobody is known by this number.")
+            raise NotFoundError("Nobody is known by this name.")
         return found
 
     def as_changed(self, entities: Sequence[str], *, event: int, viewer: Viewer) -> list[Person]:

@@ -6,6 +6,7 @@ from fastapi.testclient import TestClient
 from api.app import create_app
 from mdm.settings import Settings
 from tests.api.hamlet import Hamlet, open_hamlet
+from tests.engines import SQLITE
 from tests.sharing import once
 
 
@@ -26,6 +27,14 @@ def hamlet(engine, hamlet_store, tmp_path):
     """The store of its own for a test, with the server's app running on it."""
     copied = engine.copy(hamlet_store, tmp_path)
     settings = copied.model_copy(update={"configs": hamlet_store.configs, "threads": 1})
+    with TestClient(create_app(settings)) as client:
+        yield Hamlet(client, settings)
+
+
+@pytest.fixture(scope="module")
+def role_hamlet(engine_of, tmp_path_factory):
+    """On one engine: what a role may do is decided before the store is asked."""
+    settings = open_hamlet(engine_of(SQLITE), tmp_path_factory.mktemp("roles"))
     with TestClient(create_app(settings)) as client:
         yield Hamlet(client, settings)
 

@@ -117,9 +117,8 @@ class Hamlet:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if by is not None:
             sent["Authorization"] = f"Bearer {self.keys[by]}"
-        for name, value in (("X-Purpose", purpose), ("If-Match", match), ("Idempotency-Key", key)):
-            if value is not None:
-                sent[name] = value
+        told = {"X-Purpose": purpose, "If-Match": match, "Idempotency-Key": key}
+        sent |= {name: value for name, value in told.items() if value is not None}
         return self.client.request(method, path, json=body, headers=sent)
 
     def get(self, path: str, **given: Any) -> Response:
