@@ -34,6 +34,7 @@ ROLES = {
     "admin": ["admin"],
     "tax": ["registry:tax"],
     "school": ["registry:school"],
+    "both_hats": ["steward", "approver"],
     "sealed_steward": ["steward", "registry:school"],
 }
 PURPOSES = 'stewardship: {vi: "Xử lý", en: Stewardship}\naudit: {vi: "Thanh tra", en: Audit}\n'
