@@ -39,7 +39,7 @@ def readyz(request: Request, response: Response) -> Ready:
     response_class=Response,
     responses={
         200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
-        **problems(401, 403, 429, 500, 503),
+        **problems(401, 403, 422, 429, 500, 503),
     },
 )
 def metrics(request: Request, asked: ByOperator) -> Response:  # noqa: ARG001

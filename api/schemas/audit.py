@@ -15,8 +15,8 @@ class Checkpoint(Told):
     size: int = Field(examples=[1203])
     at: Moment
     root: str = Field(examples=["00" * 32])
-    note: str
-    public_key: str
+    note: str = Field(description="As c2sp.org/tlog-checkpoint", examples=["mdm-log/...\n1203\n..."])
+    public_key: str = Field(examples=["mdm-log/...+0123abcd+..."])
 
 
 class Proof(Told):
@@ -32,7 +32,7 @@ class Access(Told):
     operation: str = Field(examples=["person.read"])
     id: str = Field(examples=[EXAMPLE_ID], description="The entity as it was asked for")
     fields: list[str] = Field(examples=[["full_name", "numbers"]])
-    request_id: str
+    request_id: str = Field(examples=["01936d2e-7c1a-7b60-9f3e-2f6f0a4d5c77"])
 
 
 class Accesses(Told):
@@ -46,7 +46,7 @@ class SignIn(Body):
 
 
 class Session(Told):
-    access_token: str
+    access_token: str = Field(description="For Authorization: Bearer", examples=["eyJhbGciOi..."])
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105
     expires_in: int = Field(examples=[900], description="Seconds")
 

@@ -131,8 +131,8 @@ class Name(Body):
 
     registry: Code | None = None
     local_id: LocalId | None = None
-    ssn: Annotated[str, Field(pattern=r"^[1-9][0-9]{11}$")] | None = None
-    personal_id: Annotated[str, Field(pattern=r"^[0-9]{9,12}$")] | None = None
+    ssn: Annotated[str, Field(pattern=r"^[1-9][0-9]{11}$", examples=["360884891421"])] | None = None
+    personal_id: Annotated[str, Field(pattern=r"^[0-9]{9,12}$", examples=["001099012345"])] | None = None
     id: EntityId | None = None
 
     @model_validator(mode="after")

@@ -66,7 +66,7 @@ class Decision(Body):
     verdict: Verdict = Field(
         description="`same` merges, `different` keeps apart for ever, `dismissed` only closes"
     )
-    survivor: EntityId | None = None
+    survivor: EntityId | None = Field(None, description="Of `same`: which one stays")
     reason: Reason
     preview: Preview = False
 
@@ -151,7 +151,7 @@ class Request(Told):
     approval: int = Field(examples=[3])
     requested_by: str = Field(examples=["lan"])
     asked_at: Moment
-    reason: str
+    reason: str = Field(examples=["one person"])
     command: dict[str, Any] = Field(
         examples=[{"type": "merge", "left": EXAMPLE_ID, "right": OTHER_ID, "survivor": None}]
     )

@@ -35,6 +35,7 @@ ROLES = {
     "tax": ["registry:tax"],
     "school": ["registry:school"],
     "both_hats": ["steward", "approver"],
+    "everybody": ["steward", "approver", "auditor", "admin"],
     "sealed_steward": ["steward", "registry:school"],
 }
 PURPOSES = 'stewardship: {vi: "Xử lý", en: Stewardship}\naudit: {vi: "Thanh tra", en: Audit}\n'

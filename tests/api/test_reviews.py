@@ -4,41 +4,11 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.app import create_app
-from mdm.pipeline.run import run
 from mdm.settings import Settings
-from tests.api.hamlet import Hamlet, add_people, configure
-from tests.sharing import once
-from tests.village import Village, village_settings
+from tests.api.hamlet import Hamlet
 
 WHY = "seen both papers"
 DECIDE = {"verdict": "dismissed", "reason": WHY}
-
-
-@pytest.fixture(scope="session")
-def asking_store(engine, shared_folder):
-    """Four corrections that would split people with numbers: three of `tax`, one of the sealed `school`."""
-
-    def make(folder):
-        settings = village_settings(engine, folder)
-        configure(settings)
-        village = Village(settings)
-        people = {f"p{n}": {"full_name": "Lê An", "file_no": f"F{n}"} for n in range(4)}
-        village.deliver_rows("population", people)
-        village.deliver_rows(
-            "tax", {f"90000000{n}": {"full_name": "Lê An", "file_no": f"F{n}"} for n in range(3)}
-        )
-        village.deliver_rows("school", {"s3": {"full_name": "Lê An", "file_no": "F3"}})
-        run(settings)
-        village.deliver_rows(
-            "tax", {f"90000000{n}": {"full_name": "Lê An", "file_no": f"G{n}"} for n in range(3)}
-        )
-        village.deliver_rows("school", {"s3": {"full_name": "Lê An", "file_no": "G3"}})
-        run(settings)
-        village.close()
-        add_people(settings)
-        (folder / "store").write_text(settings.model_dump_json())
-
-    return once(shared_folder / f"asking-{engine.name}", make)
 
 
 @pytest.fixture
