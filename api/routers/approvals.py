@@ -55,8 +55,12 @@ def approve(number: Number, asked: ByApprover, response: Response, key: Key = No
     summary="Disagree: nothing is done, the refusal is kept",
     responses=problems(404, 409),
 )
-def refuse(number: Number, body: Reasoned, asked: ByApprover, response: Response) -> ChangeAnswer:
-    done = asked.serving.identity.refuse(number, actor=asked.actor, reason=body.reason)
+def refuse(
+    number: Number, body: Reasoned, asked: ByApprover, response: Response, key: Key = None
+) -> ChangeAnswer:
+    done = asked.serving.identity.refuse(
+        number, actor=asked.actor, reason=body.reason, key=scoped(asked, key)
+    )
     return answer(asked, done, response, operation="approval.refuse")
 
 

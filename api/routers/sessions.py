@@ -19,9 +19,10 @@ def sign_in(body: SignIn, request: Request) -> Session:
     refuse_unknown_parameters(request, frozenset())
     serving: Serving = request.app.state.serving
     limits: Limits = request.app.state.limits
-    limits.unknown(request)
+    limits.refuse_if_spent(request)
     token = serving.authenticator.sessions.begin(body.name, body.password)
     if token is None:
+        limits.unknown(request)
         raise UnknownCallerError("Name and password do not fit, or the account is disabled.")
     return Session(
         access_token=token, expires_in=int(serving.authenticator.sessions.lifetime.total_seconds())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 
 from fastapi import Response
@@ -26,7 +27,20 @@ def preview(asked: Asked, command: Command, *, operation: str) -> PreviewAnswer:
     found = asked.serving.identity.preview(command, hidden=asked.viewer.hidden)
     read = {entity: ["golden", "numbers", "records"] for entity in found.versions}
     asked.note(f"{operation}.preview", read)
-    return PreviewAnswer(**{**asdict(found), "records": dict(found.records)})
+    numbers = {number for records in found.records.values() for number in records}
+    known = asked.serving.desk.names({*numbers, *found.joined_since, *found.left_since})
+
+    def named(records: Iterable[int]) -> list[Record]:
+        return [Record.model_validate(known[number]) for number in records]
+
+    return PreviewAnswer(
+        **{
+            **asdict(found),
+            "records": {entity: named(records) for entity, records in found.records.items()},
+            "joined_since": named(found.joined_since),
+            "left_since": named(found.left_since),
+        }
+    )
 
 
 def answer(asked: Asked, done: Answer, response: Response, *, operation: str) -> ChangeAnswer:

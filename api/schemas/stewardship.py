@@ -103,16 +103,16 @@ class ReserveNumbers(Body):
 
 
 class PreviewAnswer(Told):
-    """What a change would do. `versions` is what If-Match is to name. Records are by number."""
+    """What a change would do. `versions` is what If-Match is to name."""
 
     golden: dict[str, dict[str, Any] | None] = Field(description="Entity to its golden values afterwards")
     golden_before: dict[str, dict[str, Any] | None]
     numbers: list[dict[str, Any]] = Field(description="Each number that would change: before and after")
-    records: dict[str, list[int]]
+    records: dict[str, list[Record]] = Field(description="Entity to its records afterwards")
     versions: dict[str, int] = Field(examples=[{EXAMPLE_ID: 3, OTHER_ID: 1}])
     notified: list[str] = Field(description="Registries that would be told", examples=[["tax"]])
-    joined_since: list[int]
-    left_since: list[int]
+    joined_since: list[Record] = Field(description="Of an unmerge: joined after the merge, and stay")
+    left_since: list[Record] = Field(description="Of an unmerge: went elsewhere, and do not come back")
     needs_approval: bool = Field(examples=[False])
 
 

@@ -10,13 +10,16 @@ from mdm.errors import ClaimedError, IdentityError, NotFoundError
 from mdm.identity.answering import OPEN
 from mdm.store.access import claim_of, claims_of, end_claim, looking, put_claim, writing
 from mdm.store.questions import question, questions, requests
-from mdm.store.references import find_record
+from mdm.store.references import find_record, record_refs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sqlalchemy import Connection, Engine, RowMapping
 
     from mdm.queries.viewer import Viewer
     from mdm.store.questions import Question, Request
+    from mdm.store.references import RecordRef
 
 _AT_ONCE = 200
 
@@ -114,6 +117,11 @@ class Desk:
             )
         with looking(self._engine) as connection:
             return find_record(connection, registry, local_id)
+
+    def names(self, records: Iterable[int]) -> dict[int, RecordRef]:
+        """What their registries call records, by number."""
+        with looking(self._engine) as connection:
+            return record_refs(connection, records)
 
 
 def refuse_claimed(connection: Connection, number: int, *, actor: str) -> None:

@@ -142,18 +142,28 @@ class Identity:
                 reason=asked.reason,
                 approved_by=actor,
                 request=None if key is None else [key, request],
+                at=(at := self.source.now()),
             )
-            stamp = self._stamp(actor, asked.reason)
+            stamp = Stamp(at=at, actor=actor, reason=asked.reason)
             events += desk.close_approval(work, approval, state="approved", stamp=stamp)
             if key is not None:
                 desk.keep_answer(work, key, request, events)
             return self._answer(work, events)
 
-    def refuse(self, approval: int, *, actor: str, reason: str) -> Answer:
+    def refuse(self, approval: int, *, actor: str, reason: str, key: str | None = None) -> Answer:
+        """`key` as in `carry_out`."""
+        request = _hash_of({"actor": actor, "reason": reason, "refuse": approval})
         with unit_of_work(self.engine) as work:
+            if key is not None and (done := desk.answered(work, key, request)) is not None:
+                return self._answer(work, done, repeated=True)
             desk.open_approval(work, approval)
             stamp = self._stamp(actor, reason)
-            return self._answer(work, desk.close_approval(work, approval, state="refused", stamp=stamp))
+            events = desk.close_approval(
+                work, approval, state="refused", stamp=stamp, request=None if key is None else [key, request]
+            )
+            if key is not None:
+                desk.keep_answer(work, key, request, events)
+            return self._answer(work, events)
 
     def preview(self, command: Command, *, hidden: Collection[str] = ()) -> Preview:
         """What the command would do, with nothing done. Raises what carrying it out would, except ApprovalNeededError.
@@ -186,15 +196,19 @@ class Identity:
         reason: str,
         approved_by: str | None = None,
         request: list[str] | None = None,
+        at: str | None = None,
     ) -> list[int]:
-        """`request` is the idempotency key and the hash of what was asked: they stand in the first event."""
+        """`request` is the idempotency key and the hash of what was asked: they stand in the first event.
+
+        All events of a request carry one moment, `at` or now.
+        """
         if isinstance(command, DecideReview):
             refuse_claimed(work.connection, command.review, actor=actor)
         first = work.last_event() + 1
         planned = self._plan(work, command, approved_by=approved_by)
         if request is not None:
             planned.events[0][2]["request"] = request
-        stamp = self._stamp(actor, reason)
+        stamp = Stamp(at=at or self.source.now(), actor=actor, reason=reason)
         events = work.append(planned.events, stamp=stamp)
         if isinstance(command, DecideReview):
             desk.close_question(work, command.review, state=command.verdict, event=events[-1])

@@ -96,10 +96,13 @@ def open_approval(work: UnitOfWork, number: int) -> Asked:
     return Asked(asked["data"]["command"], asked["actor"], asked["reason"])
 
 
-def close_approval(work: UnitOfWork, number: int, *, state: str, stamp: Stamp) -> list[int]:
-    events = work.append(
-        [(EventKind.APPROVAL_GIVEN, None, {"approval": number, "state": state})], stamp=stamp
-    )
+def close_approval(
+    work: UnitOfWork, number: int, *, state: str, stamp: Stamp, request: list[str] | None = None
+) -> list[int]:
+    data: dict[str, Any] = {"approval": number, "state": state}
+    if request is not None:
+        data["request"] = request
+    events = work.append([(EventKind.APPROVAL_GIVEN, None, data)], stamp=stamp)
     work.connection.execute(
         update(approvals).where(approvals.c.approval_id == number).values(state=state, until_event=events[0])
     )

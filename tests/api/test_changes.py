@@ -25,6 +25,12 @@ def test_a_merge_is_previewed_done_and_undone(hamlet: Hamlet):
     preview = merge(hamlet, preview=True).json()
     assert preview["versions"] == {an["id"]: an["version"], binh["id"]: binh["version"]}
     assert preview["notified"] == ["population", "tax"]
+    assert preview["records"][an["id"]] == [
+        {"registry": "population", "local_id": "an"},
+        {"registry": "tax", "local_id": "an"},
+        {"registry": "tax", "local_id": "binh"},
+    ]
+    assert (preview["records"][binh["id"]], preview["joined_since"]) == ([], [])
     assert hamlet.who("tax/an") == {**an, "event": hamlet.who("tax/an")["event"]}
 
     done = merge(hamlet)

@@ -4,6 +4,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.app import create_app
+from mdm.pipeline.verify import verify
 from mdm.settings import Settings
 from tests.api.hamlet import Hamlet
 
@@ -140,9 +141,33 @@ def test_who_asked_does_not_approve_and_a_refusal_is_kept(asking: Hamlet):
     number = asked.json()["approval"]
     own = asking.post(f"/v1/approvals/{number}/approve", by="both_hats")
     assert (own.status_code, own.json()["code"]) == (409, "identity")
-    refused = asking.post(
-        f"/v1/approvals/{number}/refuse", {"reason": "not the same signature"}, by="approver"
-    )
+    why = {"reason": "not the same signature"}
+    refused = asking.post(f"/v1/approvals/{number}/refuse", why, by="approver", key="no")
     assert refused.status_code == 200
+    again = asking.post(f"/v1/approvals/{number}/refuse", why, by="approver", key="no")
+    assert (again.status_code, again.content) == (200, refused.content)
     assert asking.who("population/p2")["id"] == right["id"]
     assert asking.post("/v1/approvals/99/refuse", {"reason": WHY}, by="approver").status_code == 404
+
+
+def test_the_store_is_what_its_events_say_after_all_of_it(engine, asking_store, tmp_path):
+    made = Settings.model_validate_json((asking_store / "store").read_text())
+    settings = engine.copy(made, tmp_path).model_copy(update={"configs": made.configs, "threads": 1})
+    with TestClient(create_app(settings)) as client:
+        hamlet = Hamlet(client, settings)
+        number = numbers(hamlet)[0]
+        hamlet.post(f"/v1/reviews/{number}/claim")
+        hamlet.post(f"/v1/reviews/{number}/decision", DECIDE, match=f'"{number}:1"', key="decide")
+        for other, answer, body in (("p1", "refuse", {"reason": WHY}), ("p2", "approve", None)):
+            names = ("population/p0", f"population/{other}")
+            ids = {side: hamlet.who(name)["id"] for side, name in zip(("left", "right"), names, strict=True)}
+            asked = hamlet.post("/v1/merges", {**ids, "reason": WHY}, match=hamlet.tags(*names), key=other)
+            path = f"/v1/approvals/{asked.json()['approval']}/{answer}"
+            assert hamlet.post(path, body, by="approver", key=other).status_code == 200
+        person = hamlet.who("population/p3")
+        tag, path = f'"{person["id"]}:{person["version"]}"', f"/v1/persons/{person['id']}/ssn"
+        cancel = {"reason_code": "issued_in_error", "reason": WHY}
+        assert hamlet.post(f"{path}:cancel", cancel, match=tag, key="cancel").status_code == 200
+        assert hamlet.post(f"{path}:issue", {"reason": WHY}, match=tag, key="issue").status_code == 200
+        assert hamlet.post("/v1/audit/checkpoint", by="admin", purpose="audit").status_code == 200
+    assert [check for check in verify(settings) if check.wrong] == []
