@@ -14,11 +14,26 @@ from api.app import create_app
 from mdm.access import accounts, authentication, keys
 from mdm.errors import InputError
 from mdm.store.engine import make_engine
-from tests.api.hamlet import PASSWORD, Hamlet
+from tests.api.hamlet import PASSWORD, Hamlet, open_hamlet
+from tests.engines import SQLITE
 
 ISSUER, AUDIENCE = "https://login.example.vn/realms/asxh", "mdm"
 REGISTRIES = ["tax"]
 REVIEWS = "/v1/reviews"
+
+
+@pytest.fixture(scope="module")
+def people_store(engine_of, tmp_path_factory):
+    return open_hamlet(engine_of(SQLITE), tmp_path_factory.mktemp("signing-in"))
+
+
+@pytest.fixture
+def hamlet(engine_of, people_store, tmp_path):
+    """On one engine; keys and accounts by command are tested on both."""
+    copied = engine_of(SQLITE).copy(people_store, tmp_path)
+    settings = copied.model_copy(update={"configs": people_store.configs, "threads": 1})
+    with TestClient(create_app(settings)) as client:
+        yield Hamlet(client, settings)
 
 
 @pytest.fixture
