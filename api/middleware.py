@@ -16,6 +16,8 @@ from starlette.requests import ClientDisconnect, Request
 from api.problems import ProblemError, of_fault
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from api.observing import Metrics
@@ -117,13 +119,17 @@ def _request_id(request: Request) -> str:
     return given if _GIVEN.fullmatch(given) else str(uuid_utils.uuid7())
 
 
-def refuse_unknown_parameters(request: Request, known: frozenset[str]) -> None:
-    """Raises ProblemError for a query parameter that the route does not have, or one given twice."""
+def refuse_unknown_parameters(request: Request, known: Mapping[str, bool]) -> None:
+    """Raises ProblemError for a query parameter that the route does not have, or one given twice that holds one value.
+
+    `known`: name to whether it may be repeated.
+    """
     names = [name for name, _ in request.query_params.multi_items()]
-    if not known.issuperset(names):
+    if not known.keys() >= set(names):
         raise ProblemError(
             422, "request.invalid", "The query has a parameter that this path does not know.",
             hint=f"It knows {', '.join(sorted(known))}." if known else "It knows none.",
         )  # fmt: skip
-    if len(set(names)) != len(names):
+    single = [name for name in names if not known[name]]
+    if len(set(single)) != len(single):
         raise ProblemError(422, "request.invalid", "A parameter of the query is given twice.")

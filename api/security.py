@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 from fastapi import Depends, Header, Request
 from fastapi.dependencies.utils import get_flat_params
@@ -104,7 +104,7 @@ class Allowed:
 
     def __init__(self, *roles: Role, purpose: bool = True) -> None:
         self.roles, self.purpose = frozenset(roles), purpose
-        self._known: dict[int, frozenset[str]] = {}
+        self._known: dict[int, dict[str, bool]] = {}
 
     async def __call__(
         self,
@@ -152,11 +152,19 @@ async def _principal(
     return found
 
 
-def _query_names(route: Any, known: dict[int, frozenset[str]]) -> frozenset[str]:
+def _query_names(route: Any, known: dict[int, dict[str, bool]]) -> dict[str, bool]:
     if id(route) not in known:
         fields = get_flat_params(route.dependant)
-        known[id(route)] = frozenset(field.alias for field in fields if isinstance(field.field_info, Query))
+        known[id(route)] = {
+            field.alias: _is_list(field.field_info.annotation)
+            for field in fields
+            if isinstance(field.field_info, Query)
+        }
     return known[id(route)]
+
+
+def _is_list(annotation: Any) -> bool:
+    return get_origin(annotation) is list or any(_is_list(part) for part in get_args(annotation))
 
 
 def _address(request: Request) -> str:

@@ -16,7 +16,7 @@ routes = APIRouter(tags=["sessions"], responses=problems(400, 401, 413, 422, 429
 
 @routes.post("/sessions", name="sign_in", summary="Name and password for a short token")
 def sign_in(body: SignIn, request: Request) -> Session:
-    refuse_unknown_parameters(request, frozenset())
+    refuse_unknown_parameters(request, {})
     serving: Serving = request.app.state.serving
     limits: Limits = request.app.state.limits
     limits.refuse_if_spent(request)
