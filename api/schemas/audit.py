@@ -42,7 +42,12 @@ class Accesses(Told):
 
 class SignIn(Body):
     name: str = Field(min_length=1, max_length=40, examples=["lan"])
-    password: str = Field(min_length=1, max_length=256, json_schema_extra={"format": "password"})
+    password: str = Field(
+        min_length=1,
+        max_length=256,
+        examples=["five small lemons today"],
+        json_schema_extra={"format": "password"},
+    )
 
 
 class Session(Told):

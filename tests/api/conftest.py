@@ -1,5 +1,7 @@
 """A village behind the API: three registries, one of them sealed, and somebody in each role."""
 
+from functools import partial
+
 import pytest
 from fastapi.testclient import TestClient
 
@@ -25,10 +27,10 @@ def hamlet_store(engine, shared_folder) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def asking_store(engine, shared_folder):
-    """Four corrections that would split people with numbers: three of `tax`, one of the sealed `school`."""
+def asking_on(shared_folder):
+    """Of an engine: four corrections that would split people with numbers, three of `tax`, one of the sealed `school`."""
 
-    def make(folder):
+    def make(engine, folder):
         settings = village_settings(engine, folder)
         configure(settings)
         village = Village(settings)
@@ -48,7 +50,12 @@ def asking_store(engine, shared_folder):
         add_people(settings)
         (folder / "store").write_text(settings.model_dump_json())
 
-    return once(shared_folder / f"asking-{engine.name}", make)
+    return lambda engine: once(shared_folder / f"asking-{engine.name}", partial(make, engine))
+
+
+@pytest.fixture(scope="session")
+def asking_store(engine, asking_on):
+    return asking_on(engine)
 
 
 @pytest.fixture

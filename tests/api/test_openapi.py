@@ -136,7 +136,7 @@ def checked(operation, app, headers):
 
 
 def test_what_it_answers_is_what_it_describes(tested):
-    try_out(tested, 4)
+    try_out(tested, 2)
 
 
 @pytest.mark.nightly

@@ -68,10 +68,14 @@ def wait_for(address, process):
     raise AssertionError("the server does not answer")
 
 
+def copied(engine, asking_on, folder):
+    made = Settings.model_validate_json((asking_on(engine) / "store").read_text())
+    return engine.copy(made, folder).model_copy(update={"configs": made.configs})
+
+
 @pytest.fixture
-def stored(engine, asking_store, tmp_path):
-    made = Settings.model_validate_json((asking_store / "store").read_text())
-    return engine.copy(made, tmp_path).model_copy(update={"configs": made.configs})
+def stored(engine, asking_on, tmp_path):
+    return copied(engine, asking_on, tmp_path)
 
 
 def headers(settings, who="steward"):
@@ -86,15 +90,17 @@ def curls(name):
     )
 
 
-def test_a_server_from_start_to_end(stored, tmp_path, engine):
+@pytest.mark.parametrize("name", [SQLITE, pytest.param(POSTGRESQL, marks=pytest.mark.nightly)])
+def test_a_server_from_start_to_end(name, engine_of, asking_on, tmp_path):
     """The examples of README and docs; requests that are too large, too slow, cut off; what is in the log; the end."""
+    stored = copied(engine_of(name), asking_on, tmp_path)
     log = tmp_path / "server.log"
     limits = {"MDM_API_BODY_SECONDS": "0.3"}
-    options = ("--workers", "2") if engine.name == POSTGRESQL else ()
+    options = ("--workers", "2") if name == POSTGRESQL else ()
     with served(stored, log, *options, **limits) as (address, process):
         run_examples(address, stored)
         refuses_what_is_too_much(address, stored)
-        if engine.name == POSTGRESQL:
+        if name == POSTGRESQL:
             goes_on_after_the_store_was_away(address, stored)
         counted = httpx2.get(f"{address}/metrics", headers=headers(stored, "admin")).text
         assert 'mdm_http_requests_total{method="GET",route="xref",status="200"}' in counted
