@@ -1,6 +1,7 @@
 """Every error a caller may catch. Each class has a stable code and an exit status of its own kind.
 
-Exit statuses of the command line: 2 usage (Typer), 3 configuration, 4 input, 5 store, 6 identity, 7 verification.
+Exit statuses of the command line: 2 usage (Typer), 3 configuration, 4 input, 5 store, 6 identity, 7 verification,
+8 access, 9 unavailable.
 """
 
 from __future__ import annotations
@@ -67,6 +68,12 @@ class IdentityError(MdmError):
     exit_code = 6
 
 
+class NotFoundError(IdentityError):
+    """There is no such person, record, number, question or request, or the asker may not know of it."""
+
+    code = "identity.not_found"
+
+
 class StaleVersionError(IdentityError):
     """The entity has changed since the decision on it was made."""
 
@@ -83,6 +90,44 @@ class RepeatedKeyError(IdentityError):
     """An idempotency key that was used for another request."""
 
     code = "identity.key"
+
+
+class ClaimedError(IdentityError):
+    """Somebody else is at work on the question."""
+
+    code = "identity.claimed"
+
+
+class AccessError(MdmError):
+    """Who asks is not known, or may not do what they ask."""
+
+    code = "access"
+    exit_code = 8
+
+
+class UnknownCallerError(AccessError):
+    """Who asks did not show a key or token that is valid here."""
+
+    code = "access.unknown"
+
+
+class RefusedError(AccessError):
+    """Who asks is known and has no right to it."""
+
+    code = "access.refused"
+
+
+class PurposeError(AccessError):
+    """No purpose was stated, or one that is not configured."""
+
+    code = "access.purpose"
+
+
+class UnavailableError(MdmError):
+    """Something outside that is needed does not answer."""
+
+    code = "unavailable"
+    exit_code = 9
 
 
 class VerificationError(MdmError):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mdm.errors import ConfigurationError
@@ -36,6 +37,32 @@ class Settings(BaseSettings):
     openlineage_file: Path | None = Field(
         None, description="File to which `mdm run` appends its OpenLineage events, one JSON object a line"
     )
+    session_key_file: Path | None = Field(
+        None, description="File that holds the secret key by which sessions of accounts are signed"
+    )
+    session_minutes: int = Field(15, ge=1, le=720, description="How long a session of an account lasts")
+    oidc_issuer: str | None = Field(
+        None, description="Identity provider whose tokens are taken, as their `iss` names it"
+    )
+    oidc_audience: str | None = Field(
+        None, description="What a provider's token must have in `aud`: our name at the provider"
+    )
+    oidc_jwks_url: str | None = Field(None, description="Where the provider publishes its keys; https")
+    oidc_roles_claim: str = Field(
+        "roles", description="Claim that lists the roles; a dotted path, as realm_access.roles"
+    )
+    oidc_name_claim: str = Field("sub", description="Claim that names the person in the log")
+    api_rate_limit: str = Field(
+        "1000/second", description="Requests of one client, as the package `limits` writes them"
+    )
+    api_login_limit: str = Field(
+        "10/minute", description="Attempts to sign in, or to show an unknown key, from one address"
+    )
+    api_body_limit: int = Field(1_000_000, ge=1_000, description="Largest body of a request, in bytes")
+    api_body_seconds: float = Field(
+        10, gt=0, description="Longest pause of a client that sends a body, in seconds"
+    )
+    claim_minutes: int = Field(30, ge=1, description="How long a steward's claim on a question lasts")
     memory_limit: str = Field("4GB", description="Memory that DuckDB may use before it spills to disk")
     threads: int = Field(0, ge=0, description="Threads for batch work; 0 means all cores")
 
@@ -47,6 +74,20 @@ class Settings(BaseSettings):
         if not value.startswith(("sqlite:///", "postgresql://")):
             raise ValueError("a store is sqlite:///FILE or postgresql://USER@HOST/DATABASE")
         return value
+
+    @field_validator("oidc_jwks_url")
+    @classmethod
+    def _safe_url(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
+            raise ValueError("the provider's keys are fetched over https")
+        return value
+
+    @model_validator(mode="after")
+    def _whole_provider(self) -> Self:
+        given = [self.oidc_issuer, self.oidc_audience, self.oidc_jwks_url]
+        if any(given) and not all(given):
+            raise ValueError("MDM_OIDC_ISSUER, MDM_OIDC_AUDIENCE and MDM_OIDC_JWKS_URL go together")
+        return self
 
     @property
     def is_sqlite(self) -> bool:
@@ -92,6 +133,16 @@ class Settings(BaseSettings):
     def _secret(self, kind: str) -> Path:
         name = self.store_file.name if self.is_sqlite else "mdm"
         return self.beside_store / f"{name}.{kind}"
+
+    @property
+    def session_key(self) -> Path:
+        if self.session_key_file is not None:
+            return self.session_key_file
+        return self._secret("session-key")
+
+    @property
+    def purposes_file(self) -> Path:
+        return self.configs / "purposes.yaml"
 
     @property
     def registries_folder(self) -> Path:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from mdm.cli import show
+from mdm.cli.access import key_commands, user_commands
 from mdm.cli.backup import backup, restore
 from mdm.cli.entity import entity_commands
 from mdm.cli.evaluate import evaluate
@@ -20,6 +21,7 @@ from mdm.cli.openlineage import openlineage
 from mdm.cli.quarantine import quarantine_commands
 from mdm.cli.registry import registry_commands
 from mdm.cli.reviews import approval_commands, review_commands
+from mdm.cli.serve import serve
 from mdm.cli.steward import decide, merge, number_commands, split, unmerge, withdraw
 from mdm.cli.terminal import (
     AsOfOption,
@@ -48,6 +50,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 _BY_HAND = "Changes by hand"
+_SERVER = "The HTTP API"
 app.add_typer(registry_commands, name="registry")
 app.add_typer(quarantine_commands, name="quarantine")
 app.add_typer(log_commands, name="log")
@@ -63,6 +66,9 @@ app.add_typer(number_commands, name="number", rich_help_panel=_BY_HAND)
 for command in (merge, unmerge, split, decide, withdraw):
     app.command(rich_help_panel=_BY_HAND)(command)
 app.command()(openlineage)
+app.command(rich_help_panel=_SERVER)(serve)
+app.add_typer(key_commands, name="key", rich_help_panel=_SERVER)
+app.add_typer(user_commands, name="user", rich_help_panel=_SERVER)
 
 PeopleOption = Annotated[
     int, typer.Option("--people", min=1, help="People alive at the end of the simulation.")

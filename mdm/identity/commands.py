@@ -91,10 +91,10 @@ class ReserveNumbers(_Command):
 
 
 class AssignNumber(_Command):
-    """Gives a reserved number to a person whom the population database knows and who has none."""
+    """Gives a number to a person whom the population database knows and who has none: a reserved one, or a new one."""
 
     type: Literal["assign_number"] = "assign_number"
-    number: str
+    number: str | None = None
     entity: str
 
 

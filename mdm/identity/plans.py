@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mdm.errors import IdentityError
+from mdm.errors import IdentityError, NotFoundError
 from mdm.identity.events import EventKind
 from mdm.identity.state import ACTIVE, Entity, State
 
@@ -104,7 +104,7 @@ def refuse_broken(state: State, after: Decisions, *, sparing: str | None = None)
 
 def known(state: State, entity: str) -> Entity:
     if entity not in state.entities:
-        raise IdentityError(f"There is no entity {entity}.")
+        raise NotFoundError(f"There is no entity {entity}.")
     return state.entities[entity]
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+SSN = "ssn"
+"""The social-security number, beside golden attributes among what a registry may read."""
 RecordKind = Literal["person", "household"]
 
 

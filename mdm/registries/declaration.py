@@ -41,6 +41,10 @@ class RegistryDeclaration(Model):
     )
     sensitivity: Literal["normal", "sensitive", "sealed"] = "normal"
     trust: dict[str, Share] = Field(description="0 to 1 by attribute; `default` for the others")
+    reads: list[str] = Field(
+        default_factory=list,
+        description="Golden attributes, and `ssn`, that this registry may read of a person; always ID and status",
+    )
     sources: list[SourceDeclaration] = Field(min_length=1)
 
     _attributes: Attributes = PrivateAttr()
@@ -98,8 +102,11 @@ def parse_registry(text: str, *, name: str, attributes: Attributes) -> RegistryD
 
 
 def declaration_hash(declaration: RegistryDeclaration) -> str:
-    """SHA-256 of what the declaration says, whatever its layout and comments."""
-    said = declaration.model_dump(mode="json", by_alias=True)
+    """SHA-256 of what the declaration says of its records, whatever its layout and comments.
+
+    What the registry may read of others does not count: a right that is given or taken back is no reason to match anew.
+    """
+    said = declaration.model_dump(mode="json", by_alias=True, exclude={"reads"})
     types = declaration.attributes.model_dump(mode="json", exclude={"person": {"__all__": {"vi", "en"}}})
     text = json.dumps([said, types], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -6,6 +6,7 @@ import difflib
 from typing import TYPE_CHECKING, Any
 
 from mdm.errors import ConfigurationError
+from mdm.registries.attributes import SSN
 from mdm.registries.record_mapping import ADDRESS, AddressMapping, RecordMapping
 
 if TYPE_CHECKING:
@@ -58,6 +59,10 @@ def cross_faults(declaration: RegistryDeclaration) -> Iterator[Fault]:
     for name in declaration.trust:
         if name not in known and name not in {"default", ADDRESS}:
             yield ("trust", name), f"`{name}` is not a canonical attribute", suggestion(name, known)
+    for index, name in enumerate(declaration.reads):
+        if name not in known and name != SSN:
+            message = f"`{name}` is neither a canonical attribute nor `{SSN}`"
+            yield ("reads", index), message, suggestion(name, {*known, SSN})
     names = [source.name for source in declaration.sources]
     for index, source in enumerate(declaration.sources):
         here = ("sources", index)

@@ -23,7 +23,9 @@ from mdm.identity.numbers import NumberKind
 from mdm.identity.reconcile import Question
 from mdm.registries.attributes import load_attributes
 from mdm.registries.declaration import load_registries, sealed_codes
+from mdm.stewardship.desk import refuse_claimed
 from mdm.store import desk
+from mdm.store.access import drop_claim
 from mdm.store.engine import make_engine
 from mdm.store.facts import load_for, standing_golden
 from mdm.store.golden import goldens_of, last_as_of, load_rules, renew_golden
@@ -32,7 +34,8 @@ from mdm.store.sequences import set_aside, settle
 from mdm.store.unit_of_work import UnitOfWork, unit_of_work
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
+    from datetime import date
 
     from mdm.identity.plans import Plan
     from mdm.settings import Settings
@@ -119,9 +122,12 @@ class Identity:
                 desk.keep_answer(work, key, request, events)
             return self._answer(work, events)
 
-    def approve(self, approval: int, *, actor: str) -> Answer:
-        """Carries out what another person asked for."""
+    def approve(self, approval: int, *, actor: str, key: str | None = None) -> Answer:
+        """Carries out what another person asked for; `key` as in `carry_out`."""
+        request = _hash_of({"actor": actor, "approve": approval})
         with unit_of_work(self.engine) as work:
+            if key is not None and (done := desk.answered(work, key, request)) is not None:
+                return self._answer(work, done, repeated=True)
             asked = desk.open_approval(work, approval)
             if asked.requested_by == actor:
                 raise IdentityError(
@@ -129,27 +135,56 @@ class Identity:
                 )
             command = COMMANDS.validate_python(asked.command)
             events = self._perform(
-                work, command, actor=asked.requested_by, reason=asked.reason, approved_by=actor
+                work,
+                command,
+                actor=asked.requested_by,
+                reason=asked.reason,
+                approved_by=actor,
+                request=None if key is None else [key, request],
+                at=(at := self.source.now()),
             )
-            stamp = self._stamp(actor, asked.reason)
+            stamp = Stamp(at=at, actor=actor, reason=asked.reason)
             events += desk.close_approval(work, approval, state="approved", stamp=stamp)
+            if key is not None:
+                desk.keep_answer(work, key, request, events)
             return self._answer(work, events)
 
-    def refuse(self, approval: int, *, actor: str, reason: str) -> Answer:
+    def refuse(self, approval: int, *, actor: str, reason: str, key: str | None = None) -> Answer:
+        """`key` as in `carry_out`."""
+        request = _hash_of({"actor": actor, "reason": reason, "refuse": approval})
         with unit_of_work(self.engine) as work:
+            if key is not None and (done := desk.answered(work, key, request)) is not None:
+                return self._answer(work, done, repeated=True)
             desk.open_approval(work, approval)
             stamp = self._stamp(actor, reason)
-            return self._answer(work, desk.close_approval(work, approval, state="refused", stamp=stamp))
+            events = desk.close_approval(
+                work, approval, state="refused", stamp=stamp, request=None if key is None else [key, request]
+            )
+            if key is not None:
+                desk.keep_answer(work, key, request, events)
+            return self._answer(work, events)
 
-    def preview(self, command: Command) -> Preview:
-        """What the command would do, with nothing done. Raises what carrying it out would, except ApprovalNeededError."""
+    def preview(self, command: Command, *, hidden: Collection[str] = ()) -> Preview:
+        """What the command would do, with nothing done. Raises what carrying it out would, except ApprovalNeededError.
+
+        Records of `hidden` registries are as if they were not there.
+        """
         with unit_of_work(self.engine) as work:
             try:
-                return self._preview(work, command, approved_by=None)
+                return self._preview(work, command, approved_by=None, hidden=hidden)
             except ApprovalNeededError:
-                return self._preview(work, command, approved_by="a second person")
+                return self._preview(work, command, approved_by="a second person", hidden=hidden)
             finally:
                 work.forget()
+
+    def concerned(self, command: Command) -> list[str]:
+        """Entities that there are and that the command would change. Raises what carrying it out would."""
+        with unit_of_work(self.engine) as work:
+            try:
+                planned = self._plan(work, command, approved_by="a second person")
+            finally:
+                work.forget()
+            return [entity for entity in planned.entities if entity in work.state.entities]
 
     def _perform(
         self,
@@ -160,16 +195,23 @@ class Identity:
         reason: str,
         approved_by: str | None = None,
         request: list[str] | None = None,
+        at: str | None = None,
     ) -> list[int]:
-        """`request` is the idempotency key and the hash of what was asked: they stand in the first event."""
+        """`request` is the idempotency key and the hash of what was asked: they stand in the first event.
+
+        All events of a request carry one moment, `at` or now.
+        """
+        if isinstance(command, DecideReview):
+            refuse_claimed(work.connection, command.review, actor=actor)
         first = work.last_event() + 1
         planned = self._plan(work, command, approved_by=approved_by)
         if request is not None:
             planned.events[0][2]["request"] = request
-        stamp = self._stamp(actor, reason)
+        stamp = Stamp(at=at or self.source.now(), actor=actor, reason=reason)
         events = work.append(planned.events, stamp=stamp)
         if isinstance(command, DecideReview):
             desk.close_question(work, command.review, state=command.verdict, event=events[-1])
+            drop_claim(work.connection, command.review)
         if planned.entities:
             renew_golden(work, planned.entities, self.rules, stamp=stamp)
         questions = self._questions(work, command, planned)
@@ -214,23 +256,19 @@ class Identity:
             for record in either
         ]
 
-    def _preview(self, work: UnitOfWork, command: Command, *, approved_by: str | None) -> Preview:
+    def _preview(
+        self, work: UnitOfWork, command: Command, *, approved_by: str | None, hidden: Collection[str]
+    ) -> Preview:
         planned = self._plan(work, command, approved_by=approved_by)
         state = work.state
         numbers = {number: found.standing() for number, found in state.numbers.items()}
         known = [entity for entity in planned.entities if entity in state.entities]
-        before = {
-            entity: None if row is None else orjson.loads(row["values"])
-            for entity, row in standing_golden(work, known).items()
-        }
+        as_of = last_as_of(work)
+        before = self._golden_now(work, known, as_of=as_of, hidden=hidden)
         versions = {entity: state.entities[entity].version for entity in known}
         for event in planned.events:
             state.apply(0, *event)
-        as_of = last_as_of(work)
-        golden = {
-            entity: None if found is None else dict(found.values)
-            for entity, found in goldens_of(work, planned.entities, self.rules, as_of=as_of).items()
-        }
+        golden = self._golden_made(work, planned.entities, as_of=as_of, hidden=hidden)
         registries = desk.registries_of(work, {r for e in planned.entities for r in state.members[e]})
         return Preview(
             golden=golden,
@@ -240,13 +278,38 @@ class Identity:
                 for number, found in sorted(state.numbers.items())
                 if numbers.get(number) != found.standing()
             ],
-            records={entity: sorted(state.members[entity]) for entity in planned.entities},
+            records={
+                entity: desk.visible(work, state.members[entity], hidden=hidden)
+                for entity in planned.entities
+            },
             versions=versions,
             notified=sorted(registries - self.sealed),
-            joined_since=planned.joined_since,
-            left_since=planned.left_since,
+            joined_since=desk.visible(work, planned.joined_since, hidden=hidden),
+            left_since=desk.visible(work, planned.left_since, hidden=hidden),
             needs_approval=approved_by is not None,
         )
+
+    def _golden_now(
+        self, work: UnitOfWork, entities: Collection[str], *, as_of: date, hidden: Collection[str]
+    ) -> dict[str, Mapping[str, Any] | None]:
+        """What stands; made anew without the records of hidden registries where there are any."""
+        standing = {
+            entity: None if row is None else orjson.loads(row["values"])
+            for entity, row in standing_golden(work, entities).items()
+        }
+        touched = [
+            entity
+            for entity in entities
+            if len(desk.visible(work, work.state.members[entity], hidden=hidden))
+            != len(work.state.members[entity])
+        ]
+        return {**standing, **self._golden_made(work, touched, as_of=as_of, hidden=hidden)}
+
+    def _golden_made(
+        self, work: UnitOfWork, entities: Collection[str], *, as_of: date, hidden: Collection[str]
+    ) -> dict[str, Mapping[str, Any] | None]:
+        made = goldens_of(work, entities, self.rules, as_of=as_of, hidden=hidden)
+        return {entity: None if found is None else dict(found.values) for entity, found in made.items()}
 
     def _ask(self, work: UnitOfWork, command: Command, *, actor: str, reason: str, key: str | None) -> Answer:
         request = None if key is None else [key, _hash(command, actor, reason)]
@@ -270,7 +333,8 @@ class Identity:
 
 
 def _hash(command: Command, actor: str, reason: str) -> str:
-    body = canonical_json(
-        {"actor": actor, "command": COMMANDS.dump_python(command, mode="json"), "reason": reason}
-    )
-    return hashlib.sha256(body.encode()).hexdigest()
+    return _hash_of({"actor": actor, "command": COMMANDS.dump_python(command, mode="json"), "reason": reason})
+
+
+def _hash_of(asked: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(asked).encode()).hexdigest()

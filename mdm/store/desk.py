@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, insert, or_, select, update
 
-from mdm.errors import IdentityError, RepeatedKeyError
+from mdm.errors import IdentityError, NotFoundError, RepeatedKeyError
 from mdm.identity.events import EventKind, canonical_json
 from mdm.store.reviews import reviews_digest
 from mdm.store.tables import approval as approvals
@@ -89,17 +89,20 @@ def open_approval(work: UnitOfWork, number: int) -> Asked:
         work.connection.execute(select(approvals).where(approvals.c.approval_id == number)).mappings().first()
     )
     if row is None:
-        raise IdentityError(f"There is no request {number}.")
+        raise NotFoundError(f"There is no request {number}.")
     if row["state"] != "open":
         raise IdentityError(f"Request {number} is {row['state']} already.")
     asked = work.event(row["from_event"])
     return Asked(asked["data"]["command"], asked["actor"], asked["reason"])
 
 
-def close_approval(work: UnitOfWork, number: int, *, state: str, stamp: Stamp) -> list[int]:
-    events = work.append(
-        [(EventKind.APPROVAL_GIVEN, None, {"approval": number, "state": state})], stamp=stamp
-    )
+def close_approval(
+    work: UnitOfWork, number: int, *, state: str, stamp: Stamp, request: list[str] | None = None
+) -> list[int]:
+    data: dict[str, Any] = {"approval": number, "state": state}
+    if request is not None:
+        data["request"] = request
+    events = work.append([(EventKind.APPROVAL_GIVEN, None, data)], stamp=stamp)
     work.connection.execute(
         update(approvals).where(approvals.c.approval_id == number).values(state=state, until_event=events[0])
     )
@@ -156,6 +159,16 @@ def resembling(work: UnitOfWork, records: Collection[int], others: Collection[in
         )
     ).all()
     return sorted({record for pair in pairs for record in pair} & set(records))
+
+
+def visible(work: UnitOfWork, records: Collection[int], *, hidden: Collection[str]) -> list[int]:
+    """Records that are of no `hidden` registry, in order."""
+    if not hidden:
+        return sorted(records)
+    known = select(record.c.record_id).where(
+        record.c.record_id.in_(records), record.c.registry.not_in(hidden)
+    )
+    return sorted(work.connection.scalars(known))
 
 
 def registries_of(work: UnitOfWork, records: Collection[int]) -> set[str]:

@@ -23,6 +23,7 @@ from mdm.identity.commands import (
 )
 from mdm.identity.events import EventKind
 from mdm.identity.journeys import Arrival, taken_out
+from mdm.identity.numbers import NumberKind
 from mdm.identity.plans import Facts, OpenQuestion, PastMerge
 from mdm.store.questions import question_row
 from mdm.store.tables import event, golden, membership, record, record_version, renumbering
@@ -86,9 +87,7 @@ def load_for(
             assert numbers is not None, "nobody gives new numbers"
             facts = Facts(fresh_numbers=numbers(command.count))
         case AssignNumber():
-            work.load([command.entity])
-            work.load_number(command.number)
-            facts = Facts(anchored=_is_anchored(work, command.entity, anchors=anchors))
+            facts = _for_assign(work, command, anchors, numbers)
         case ChangeNumber():
             work.load_number(command.number)
         case Decide() | Revoke():
@@ -116,6 +115,24 @@ def _for_merge(
         seeds=_seeds(work, sides) if by_hand else None,
         approved_by=approved_by,
     )
+
+
+def _for_assign(
+    work: UnitOfWork,
+    command: AssignNumber,
+    anchors: Collection[str],
+    numbers: Callable[[int], list[tuple[int, str]]] | None,
+) -> Facts:
+    """A new number is taken only where it will be given."""
+    work.load([command.entity])
+    anchored = _is_anchored(work, command.entity, anchors=anchors)
+    if command.number is not None:
+        work.load_number(command.number)
+        return Facts(anchored=anchored)
+    if not anchored or work.state.live_number(command.entity, NumberKind.SSN) is not None:
+        return Facts(anchored=anchored)
+    assert numbers is not None, "nobody gives new numbers"
+    return Facts(anchored=anchored, fresh_numbers=numbers(1))
 
 
 def _question(work: UnitOfWork, number: int) -> OpenQuestion:

@@ -90,9 +90,14 @@ def load_rules(
 
 
 def contributions_of(
-    work: UnitOfWork, entity: str, rules: GoldenRules, made: Mapping[int, dict[str, Any]]
+    work: UnitOfWork,
+    entity: str,
+    rules: GoldenRules,
+    made: Mapping[int, dict[str, Any]],
+    *,
+    hidden: Collection[str] = (),
 ) -> list[Contribution]:
-    """The current versions of the entity's active records, each with what is `made` for it."""
+    """The current versions of the entity's active records, but those of `hidden` registries, each with what is `made` for it."""
     rows = work.connection.execute(
         select(
             record.c.record_id,
@@ -107,7 +112,11 @@ def contributions_of(
             (record_version.c.record_id == record.c.record_id)
             & (record_version.c.version == record.c.version),
         )
-        .where(record.c.record_id.in_(work.state.members.get(entity, ())), record.c.status == "active")
+        .where(
+            record.c.record_id.in_(work.state.members.get(entity, ())),
+            record.c.status == "active",
+            record.c.registry.not_in(hidden),
+        )
         .order_by(record.c.record_id)
     ).all()
     return [
@@ -131,9 +140,14 @@ def last_as_of(work: UnitOfWork) -> date:
 
 
 def goldens_of(
-    work: UnitOfWork, entities: Collection[str], rules: Mapping[str, GoldenRules], *, as_of: date
+    work: UnitOfWork,
+    entities: Collection[str],
+    rules: Mapping[str, GoldenRules],
+    *,
+    as_of: date,
+    hidden: Collection[str] = (),
 ) -> dict[str, Golden | None]:
-    """None for an entity that has no active record."""
+    """None for an entity that has no active record; those of `hidden` registries are as if they were not there."""
     kind = {entity: work.state.entities[entity].kind for entity in entities}
     listed = {
         r for entity in entities if kind[entity] == HOUSEHOLD for r in work.state.members.get(entity, ())
@@ -142,7 +156,7 @@ def goldens_of(
     found: dict[str, Golden | None] = {}
     for entity in entities:
         its = rules[kind[entity]]
-        contributions = contributions_of(work, entity, its, made)
+        contributions = contributions_of(work, entity, its, made, hidden=hidden)
         setting = Setting(as_of=as_of, trust=its.trust)
         found[entity] = (
             survive(its.policy, contributions=contributions, setting=setting) if contributions else None

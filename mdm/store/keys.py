@@ -26,12 +26,16 @@ from mdm.identity.events import EventKind, Stamp
 from mdm.identity.ssn import NumberPlan
 from mdm.store.engine import bulk
 from mdm.store.log import append_event
+from mdm.store.rows import Rows
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sqlalchemy import Connection
+
     from mdm.settings import Settings
     from mdm.store.engine import Bulk
+    from mdm.store.rows import Readable
 
 SSN_KEY_FINGERPRINT = "ssn_key_fingerprint"
 LOG_PUBLIC_KEY = "log_public_key"
@@ -39,7 +43,7 @@ LOG_PUBLIC_KEY = "log_public_key"
 
 def make_key(settings: Settings) -> bool:
     """Creates the SSN key file if there is none; returns whether it did."""
-    return _write_secret(settings.key_file, secrets.token_hex(32) + "\n")
+    return write_secret(settings.key_file, secrets.token_hex(32) + "\n")
 
 
 def number_plan(settings: Settings, store: Bulk) -> NumberPlan:
@@ -75,6 +79,14 @@ def number_plan_of(settings: Settings, *, fingerprint: str | None) -> NumberPlan
     return plan
 
 
+def require_keys(settings: Settings, connection: Connection) -> None:
+    """Raises ConfigurationError where a key file is missing or is not the store's."""
+    rows = Rows(connection)
+    known = rows.scalar(f"SELECT value FROM meta WHERE name = '{SSN_KEY_FINGERPRINT}'")
+    number_plan_of(settings, fingerprint=known)
+    log_key(settings, rows)
+
+
 def make_log_key(settings: Settings) -> bool:
     """Creates the log key file for a store that has none; returns whether it did.
 
@@ -85,13 +97,13 @@ def make_log_key(settings: Settings) -> bool:
             return False
         key = Ed25519PrivateKey.generate()
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        made = _write_secret(settings.log_key_file, pem.decode())
+        made = write_secret(settings.log_key_file, pem.decode())
         known = str(public_key(_read_log_key(settings), log_origin(store)))
         _bind(store, LOG_PUBLIC_KEY, known)
     return made
 
 
-def log_key(settings: Settings, store: Bulk) -> Ed25519PrivateKey:
+def log_key(settings: Settings, store: Readable) -> Ed25519PrivateKey:
     """The key that signs checkpoints; refuses one other than the store's."""
     known = store.scalar(f"SELECT value FROM meta WHERE name = '{LOG_PUBLIC_KEY}'")
     if known is None:
@@ -111,7 +123,7 @@ def log_key_of(settings: Settings, origin: str, *, public: str) -> Ed25519Privat
     return key
 
 
-def log_public_key(settings: Settings, store: Bulk) -> str:
+def log_public_key(settings: Settings, store: Readable) -> str:
     """The key by which checkpoints are verified, as text.
 
     It comes from the key file. Where that is not at hand the store's own word is taken, which whoever can write to the store
@@ -125,7 +137,7 @@ def log_public_key(settings: Settings, store: Bulk) -> str:
     return str(known)
 
 
-def log_origin(store: Bulk) -> str:
+def log_origin(store: Readable) -> str:
     store_id = store.scalar("SELECT value FROM meta WHERE name = 'store_id'")
     if store_id is None:
         raise StoreError("The store has no ID.", hint="Create it first: mdm init.")
@@ -153,7 +165,7 @@ def _read_log_key(settings: Settings) -> Ed25519PrivateKey:
     return key
 
 
-def _write_secret(path: Path, text: str) -> bool:
+def write_secret(path: Path, text: str) -> bool:
     """Creates the file, for its owner only, if there is none; returns whether it did."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -9,7 +9,7 @@ import orjson
 
 from golden_record.explain import criterion_words, explain
 from golden_record.provenance import Decision, Golden
-from mdm.errors import IdentityError
+from mdm.errors import NotFoundError
 from mdm.store.event_words import Words
 from mdm.store.history import golden_at
 from mdm.store.moments import Moment, read_moment
@@ -91,7 +91,7 @@ def value_lineage(
     """Of one attribute, or of a group by its name.
 
     Raises:
-        IdentityError: there was no such entity, golden record or value at the moment.
+        NotFoundError: there was no such entity, golden record or value at the moment.
     """
     found = value_lineages(
         connection, entity_id, moment, registries=registries, hidden=hidden, only=attribute
@@ -107,6 +107,7 @@ def value_lineages(
     registries: Mapping[str, RegistryDeclaration],
     hidden: Collection[str] = (),
     only: str | None = None,
+    golden: StandingGolden | None = None,
 ) -> list[ValueLineage]:
     """Of each attribute or group that the policy decided on, by name.
 
@@ -117,14 +118,15 @@ def value_lineages(
         registries: as declared, to tell an attribute's cells in a raw row.
         hidden: registries whose records are not shown.
         only: one attribute or group.
+        golden: the golden record to explain, where the reader sees another than the one that stands.
 
     Raises:
-        IdentityError: there was no such entity, golden record or value at the moment.
+        NotFoundError: there was no such entity, golden record or value at the moment.
     """
     at = moment or read_moment(connection)
-    golden = golden_at(connection, standing(connection, entity_id, at)["entity_key"], at)
+    golden = golden or golden_at(connection, standing(connection, entity_id, at)["entity_key"], at)
     if golden is None:
-        raise IdentityError(f"Entity {entity_id} has no golden record, or had none then.")
+        raise NotFoundError(f"Entity {entity_id} has no golden record, or had none then.")
     whole = Golden.from_json(values=orjson.dumps(golden.values), provenance=orjson.dumps(golden.provenance))
     wanted = _wanted(whole, only)
     refs = {ref for _, subject in wanted for ref in _refs(whole.provenance[subject])}
@@ -144,7 +146,7 @@ def _wanted(golden: Golden, only: str | None) -> list[tuple[str, str]]:
     for subject, decision in golden.provenance.items():
         if only == subject or only in decision.members:
             return [(only, subject)]
-    raise IdentityError(
+    raise NotFoundError(
         f"The golden record has no `{only}`.", hint=f"It has {', '.join(sorted(golden.values))}."
     )
 

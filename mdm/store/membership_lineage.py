@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import BigInteger, bindparam, select, union_all
 
-from mdm.errors import IdentityError
+from mdm.errors import NotFoundError
 from mdm.identity.events import EventKind
 from mdm.store.moments import SEQ, Moment, read_moment, stands
 from mdm.store.references import EventRef, RecordRef, event_bodies, event_ref, record_refs
@@ -102,7 +102,7 @@ def membership_lineage(
         evidence: tells how a pair was compared; without it edges come with their weight alone.
 
     Raises:
-        IdentityError: there is no such record.
+        NotFoundError: there is no such record.
     """
     at = moment or read_moment(connection)
     stays = connection.execute(_STAYS, at.bound(record=record_id)).all()
@@ -112,7 +112,7 @@ def membership_lineage(
     sides |= {_other(row, record_id) for row in decided}
     others = record_refs(connection, {record_id, *sides})
     if record_id not in others:
-        raise IdentityError(f"There is no record {record_id}.")
+        raise NotFoundError(f"There is no record {record_id}.")
     shown = {number for number, other in others.items() if other.registry not in hidden}
     events = event_bodies(
         connection,

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from mdm.identity.merkle import StoredHashes
     from mdm.settings import Settings
-    from mdm.store.engine import Bulk
+    from mdm.store.rows import Readable, Writable
 
 _AT_ONCE = 1 << 18
 """Leaves that are held in memory together."""
@@ -64,31 +64,36 @@ def checkpoint(settings: Settings, *, source: Source | None = None) -> SignedChe
             checkpoints that contradict each other.
     """
     with bulk(settings, writes=True) as store:  # of two that sign at once the second finds nothing to do
-        last = latest_checkpoint(store)
-        old, new = last.size if last else 0, int(store.scalar("SELECT COALESCE(MAX(seq), 0) FROM event"))
-        if new == old:
-            return last
-        if new < old:
-            raise VerificationError(f"events {new + 1:,} to {old:,} were signed and are missing", hint=_HINT)
-        key, origin = log_key(settings, store), log_origin(store)
-        frontier = Frontier.at(old, Tiles(_stored(store), old))
-        if last:
-            _check_signed(last, frontier.root(), public_key(key, origin))
-        for leaves in _leaves(store, old, new):
-            for run in frontier.append(leaves):
-                store.append("log_node", _rows(run))
-        signed = Checkpoint(origin, new, frontier.root(), (source or Source()).now())
-        row = SignedCheckpoint(new, signed.at, signed.root.hex(), sign_checkpoint(signed, key))
-        store.append("checkpoint", pa.Table.from_pylist([row._asdict()], _CHECKPOINTS))
+        return sign(settings, store, source=source)
+
+
+def sign(settings: Settings, store: Writable, *, source: Source | None = None) -> SignedCheckpoint | None:
+    """As `checkpoint`, in a transaction that has its turn to write."""
+    last = latest_checkpoint(store)
+    old, new = last.size if last else 0, int(store.scalar("SELECT COALESCE(MAX(seq), 0) FROM event"))
+    if new == old:
+        return last
+    if new < old:
+        raise VerificationError(f"events {new + 1:,} to {old:,} were signed and are missing", hint=_HINT)
+    key, origin = log_key(settings, store), log_origin(store)
+    frontier = Frontier.at(old, Tiles(_stored(store), old))
+    if last:
+        _check_signed(last, frontier.root(), public_key(key, origin))
+    for leaves in _leaves(store, old, new):
+        for run in frontier.append(leaves):
+            store.append("log_node", _rows(run))
+    signed = Checkpoint(origin, new, frontier.root(), (source or Source()).now())
+    row = SignedCheckpoint(new, signed.at, signed.root.hex(), sign_checkpoint(signed, key))
+    store.append("checkpoint", pa.Table.from_pylist([row._asdict()], _CHECKPOINTS))
     return row
 
 
-def latest_checkpoint(store: Bulk) -> SignedCheckpoint | None:
+def latest_checkpoint(store: Readable) -> SignedCheckpoint | None:
     found = _checkpoints(store, "ORDER BY size DESC LIMIT 1")
     return found[0] if found else None
 
 
-def inclusion(store: Bulk, seq: int, *, checkpoint: int | None = None) -> dict[str, Any]:
+def inclusion(store: Readable, seq: int, *, checkpoint: int | None = None) -> dict[str, Any]:
     """A proof that event `seq` is in the log of the checkpoint of that size, by default the latest; for `verifier.py`.
 
     Raises:
@@ -116,7 +121,7 @@ def inclusion(store: Bulk, seq: int, *, checkpoint: int | None = None) -> dict[s
     }
 
 
-def consistency(store: Bulk, old: int, new: int | None = None) -> dict[str, Any]:
+def consistency(store: Readable, old: int, new: int | None = None) -> dict[str, Any]:
     """A proof that the log of checkpoint `new`, by default the latest, begins with the log of checkpoint `old`.
 
     Raises:
@@ -141,7 +146,7 @@ def consistency(store: Bulk, old: int, new: int | None = None) -> dict[str, Any]
     }
 
 
-def check_log(settings: Settings, store: Bulk) -> tuple[int, str | None]:
+def check_log(settings: Settings, store: Readable) -> tuple[int, str | None]:
     """Every checkpoint against the leaves, in one pass: root, signature and nodes. How many events, the first thing wrong.
 
     That a leaf is the hash of its event's body is not looked at here. Events after the last checkpoint are not covered, and
@@ -168,12 +173,12 @@ def check_log(settings: Settings, store: Bulk) -> tuple[int, str | None]:
 _HINT = "Name the first thing that is wrong: mdm verify."
 
 
-def _checkpoints(store: Bulk, which: str) -> list[SignedCheckpoint]:
+def _checkpoints(store: Readable, which: str) -> list[SignedCheckpoint]:
     rows = store.read(f"SELECT size, at, root, note FROM checkpoint {which}", _CHECKPOINTS)
     return [SignedCheckpoint(**row) for row in rows.to_pylist()]
 
 
-def _checkpoint_of(store: Bulk, size: int | None) -> SignedCheckpoint:
+def _checkpoint_of(store: Readable, size: int | None) -> SignedCheckpoint:
     found = _checkpoints(store, "ORDER BY size DESC LIMIT 1" if size is None else f"WHERE size = {size}")
     if found:
         return found[0]
@@ -184,7 +189,7 @@ def _checkpoint_of(store: Bulk, size: int | None) -> SignedCheckpoint:
     )
 
 
-def _stored(store: Bulk) -> StoredHashes:
+def _stored(store: Readable) -> StoredHashes:
     """Leaves and nodes as the store has them; VerificationError where one is missing or no hash."""
 
     def read(level: int, first: int, count: int) -> bytes:
@@ -213,7 +218,7 @@ def _stored(store: Bulk) -> StoredHashes:
     return read
 
 
-def _leaves(store: Bulk, old: int, new: int) -> Iterator[bytes]:
+def _leaves(store: Readable, old: int, new: int) -> Iterator[bytes]:
     """Packed hashes of leaves `old` to `new - 1`."""
     read = _stored(store)
     for first in range(old, new, _AT_ONCE):
@@ -232,7 +237,7 @@ def _rows(run: Run) -> pa.Table:
     )
 
 
-def _check_nodes(store: Bulk, runs: Sequence[Run]) -> None:
+def _check_nodes(store: Readable, runs: Sequence[Run]) -> None:
     read = _stored(store)
     for level, first, hashes in runs:
         count = len(hashes) // HASH_BYTES

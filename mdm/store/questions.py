@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from sqlalchemy import func, select
 
-from mdm.errors import IdentityError
+from mdm.errors import NotFoundError
 from mdm.store.references import EventRef, RecordRef, event_bodies, event_ref, record_refs
 from mdm.store.tables import approval, entity, membership, review
 
@@ -56,10 +56,12 @@ def questions(
     *,
     state: str = "open",
     reason: str | None = None,
+    after: int = 0,
     limit: int = 50,
     hidden: Collection[str] = (),
 ) -> tuple[list[Question], int]:
-    """The first `limit` in the order in which they were raised, strongest evidence first; and how many there are in all.
+    """The first `limit` after question `after`, in the order in which they were raised, strongest evidence first; and how
+    many there are in all.
 
     Records of `hidden` registries are only counted.
     """
@@ -68,21 +70,21 @@ def questions(
         wanted.append(review.c.reason == reason)
     total = connection.scalar(select(func.count()).select_from(review).where(*wanted)) or 0
     rows = connection.execute(
-        select(review).where(*wanted).order_by(review.c.review_id).limit(limit)
+        select(review).where(*wanted, review.c.review_id > after).order_by(review.c.review_id).limit(limit)
     ).mappings()
     return _told(connection, list(rows), hidden), int(total)
 
 
 def question(connection: Connection, number: int, *, hidden: Collection[str] = ()) -> Question:
-    """Raises IdentityError where there is none."""
+    """Raises NotFoundError where there is none."""
     return _told(connection, [question_row(connection, number)], hidden)[0]
 
 
 def question_row(connection: Connection, number: int) -> RowMapping:
-    """Raises IdentityError where there is none."""
+    """Raises NotFoundError where there is none."""
     row = connection.execute(select(review).where(review.c.review_id == number)).mappings().first()
     if row is None:
-        raise IdentityError(f"There is no question {number}.", hint="`mdm review list` shows the open ones.")
+        raise NotFoundError(f"There is no question {number}.", hint="`mdm review list` shows the open ones.")
     return row
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from sqlalchemy import Text, bindparam, select
 
-from mdm.errors import IdentityError
+from mdm.errors import NotFoundError
 from mdm.store.tables import event, record
 
 if TYPE_CHECKING:
@@ -53,12 +53,12 @@ def record_refs(connection: Connection, records: Iterable[int]) -> dict[int, Rec
 
 
 def find_record(connection: Connection, registry: str, local_id: str) -> int:
-    """The number of a record of a person, else of a household. Raises IdentityError, which does not repeat the local ID, where there
+    """The number of a record of a person, else of a household. Raises NotFoundError, which does not repeat the local ID, where there
     is none.
     """
     found = connection.scalar(_RECORD, {"registry": registry, "local_id": local_id})
     if found is None:
-        raise IdentityError(
+        raise NotFoundError(
             f"Registry {registry} has no such record.",
             hint="Check the registry and the local ID.",
         )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import BigInteger, Text, bindparam, select, union_all
 
-from mdm.errors import IdentityError, InputError
+from mdm.errors import IdentityError, InputError, NotFoundError
 from mdm.identity.ssn import kind_of
 from mdm.store.moments import SEQ, Moment, read_moment, stands
 from mdm.store.tables import alias, entity, entity_past, membership, record, ssn, ssn_past
@@ -99,7 +99,7 @@ def standing(connection: Connection, entity_id: str, moment: Moment) -> RowMappi
     """
     row = connection.execute(_ENTITY_BY_ID, moment.bound(given=entity_id)).mappings().first()
     if row is None:
-        raise IdentityError(f"There is no entity {entity_id}, or there was none then.")
+        raise NotFoundError(f"There is no entity {entity_id}, or there was none then.")
     return row
 
 
@@ -122,11 +122,11 @@ def _of_number(connection: Connection, name: Name, moment: Moment) -> list[Resol
     while number is not None:
         row = connection.execute(_NUMBER, moment.bound(given=number)).mappings().first()
         if row is None:
-            raise IdentityError("There is no such number, or it was not issued then.")
+            raise NotFoundError("There is no such number, or it was not issued then.")
         chain.append(Link("number", number, row["since"]))
         number, holder = row["superseded_by"], row["holder"]
     if holder is None:
-        raise IdentityError("Nobody holds this number: it is reserved.")
+        raise NotFoundError("Nobody holds this number: it is reserved.")
     return [_followed(connection, _entity_id(connection, holder), tuple(chain), moment)]
 
 
@@ -134,7 +134,7 @@ def _of_record(connection: Connection, name: Name, moment: Moment) -> list[Resol
     bound = moment.bound(registry=name.within, local_id=name.value)
     row = connection.execute(_HOLDER_OF_RECORD, bound).first()
     if row is None:
-        raise IdentityError(
+        raise NotFoundError(
             "This record belongs to no entity, or belonged to none then.",
             hint="Check the registry and the local ID; `mdm run` gives new records an entity.",
         )
@@ -145,7 +145,7 @@ def _of_record(connection: Connection, name: Name, moment: Moment) -> list[Resol
 def _of_alias(connection: Connection, name: Name, moment: Moment) -> list[Resolved]:
     rows = connection.execute(_HOLDERS_OF_ALIAS, moment.bound(scheme=name.within, value=name.value)).all()
     if not rows:
-        raise IdentityError("Nobody is known by this number, or nobody was then.")
+        raise NotFoundError("Nobody is known by this number, or nobody was then.")
     return [
         _followed(
             connection, row.entity_id, (Link("alias", f"{name.within}:{name.value}", row.from_event),), moment

@@ -61,9 +61,14 @@ def require(settings: Settings) -> None:
     engine = make_engine(settings)
     try:
         with faults_told(settings), engine.connect() as connection:
-            found = _revision(connection)
+            require_on(connection, settings)
     finally:
         engine.dispose()
+
+
+def require_on(connection: Connection, settings: Settings) -> None:
+    """As `require`, on a connection that is open."""
+    found = _revision(connection)
     if found is None:
         raise StoreError("The store is empty.", where=place(settings), hint="Create it first: mdm init.")
     if found != revisions()[0]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from sqlalchemy import select, text
 
-from mdm.errors import IdentityError
+from mdm.errors import NotFoundError
 from mdm.identity.commands import DecisionKind
 from mdm.identity.decisions import Decision
 from mdm.identity.events import EventKind, seal_one
@@ -110,7 +110,7 @@ class UnitOfWork:
     def event(self, seq: int) -> dict[str, Any]:
         body = self.connection.scalar(sql.BODY, {"given": seq})
         if body is None:
-            raise IdentityError(f"There is no event {seq}.")
+            raise NotFoundError(f"There is no event {seq}.")
         found: dict[str, Any] = orjson.loads(body)
         return found
 

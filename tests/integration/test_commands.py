@@ -49,6 +49,9 @@ def test_help_names_every_command():
         "restore",
         "openlineage",
         "log",
+        "serve",
+        "key",
+        "user",
     ):
         assert command in text
 

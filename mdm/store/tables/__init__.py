@@ -1,5 +1,6 @@
 """The store's tables. What one row is stands in each table's comment."""
 
+from mdm.store.tables.access import access_log, account, api_key, review_claim
 from mdm.store.tables.columns import metadata
 from mdm.store.tables.deliveries import batch, quarantine, record, record_version, renumbering
 from mdm.store.tables.people import (
@@ -29,7 +30,10 @@ from mdm.store.tables.runs import (
 )
 
 __all__ = [
+    "access_log",
+    "account",
     "alias",
+    "api_key",
     "approval",
     "batch",
     "checkpoint",
@@ -52,6 +56,7 @@ __all__ = [
     "record_version",
     "renumbering",
     "review",
+    "review_claim",
     "run",
     "run_step",
     "ssn",

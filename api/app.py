@@ -1,0 +1,140 @@
+"""The HTTP API: thin over `mdm`, made anew by each call, with nothing at import."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+
+from api import docs, problems
+from api.middleware import Around
+from api.observing import Metrics
+from api.routers import (
+    approvals,
+    audit,
+    crosswalk,
+    decisions,
+    merges,
+    numbers,
+    operating,
+    people,
+    reviews,
+    sessions,
+)
+from api.schemas.common import Problem
+from api.security import Limits
+from mdm.queries.serving import Serving
+from mdm.settings import Settings
+
+_DESCRIPTION = """
+Who is who: canonical IDs, golden records, merges and what undoes them, the stewards' queue, proofs.
+
+Send `Authorization: Bearer` with a machine's key (`mdm key add`), a token of `POST /v1/sessions`, or a token of your identity
+provider; and `X-Purpose`, what you ask for. Every read of a person is kept with who, when and what for.
+
+Each error is a problem detail (RFC 9457) with a stable `code`. Times are UTC (RFC 3339). Unknown fields and parameters are refused.
+"""
+_TAGS = {
+    "persons": "People: golden record, history, lineage, members, provenance",
+    "households": "The same of households",
+    "crosswalk": "A registry's own ID or a number to the canonical ID, and back",
+    "merges": "Merge, undo a merge, split",
+    "decisions": "One person or never, between two records",
+    "reviews": "What the matching leaves to a person",
+    "approvals": "What needs a second person",
+    "numbers": "Social-security numbers by hand",
+    "audit": "The signed log, proofs, who read whom",
+    "sessions": "Signing in without an identity provider",
+    "operating": "For whoever runs the server",
+}
+
+
+def create_app(settings: Settings, *, more: Sequence[APIRouter] = ()) -> FastAPI:
+    """The app of one store, which is opened when the app starts.
+
+    Args:
+        settings: of the installation.
+        more: routers of other rooms, put under /v1.
+    """
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.serving = serving = await run_in_threadpool(Serving, settings)
+        try:
+            yield
+        finally:
+            await run_in_threadpool(serving.close)
+
+    app = FastAPI(
+        title="Master data of people and households",
+        version=version("asxh-mdm"),
+        description=_DESCRIPTION,
+        openapi_tags=[{"name": name, "description": text} for name, text in _TAGS.items()],
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+        generate_unique_id_function=lambda route: route.name,
+        middleware=[
+            Middleware(
+                Around,
+                metrics=metrics,
+                body_limit=settings.api_body_limit,
+                body_seconds=settings.api_body_seconds,
+            )
+        ],
+    )
+    app.state.metrics, app.state.limits = metrics, Limits(settings)
+    problems.install(app)
+    app.include_router(operating.routes)
+    app.include_router(docs.routes)
+    native = [
+        people.router("persons", "person"),
+        people.router("households", "household"),
+        *(
+            room.routes
+            for room in (crosswalk, merges, decisions, reviews, approvals, numbers, audit, sessions)
+        ),
+        *more,
+    ]
+    for routes in native:
+        app.include_router(routes, prefix="/v1")
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def _parameters(made: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """But those of paths that answer nothing about people."""
+    for path, methods in made["paths"].items():
+        if path.startswith("/v1/"):
+            for operation in methods.values():
+                yield from operation.get("parameters", ())
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        made = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            tags=app.openapi_tags,
+            routes=app.routes,
+        )
+        schemas = made["components"]["schemas"]
+        schemas["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        for name in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(name, None)
+        for parameter in _parameters(made):
+            if parameter["name"] == "x-purpose":
+                parameter["required"] = True
+                parameter["schema"] = {"type": "string", "examples": ["stewardship"]}
+        app.openapi_schema = made
+    return app.openapi_schema
