@@ -49,6 +49,12 @@ class InputError(MdmError):
     exit_code = 4
 
 
+class LogReplacedError(InputError):
+    """A position in the log, and the log is another one since: the store was restored from a backup."""
+
+    code = "input.log_replaced"
+
+
 class StoreError(MdmError):
     code = "store"
     exit_code = 5

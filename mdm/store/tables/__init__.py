@@ -27,6 +27,7 @@ from mdm.store.tables.runs import (
     run,
     run_step,
 )
+from mdm.store.tables.webhooks import outgoing, subscription
 
 __all__ = [
     "alias",
@@ -47,6 +48,7 @@ __all__ = [
     "meta",
     "metadata",
     "model",
+    "outgoing",
     "quarantine",
     "record",
     "record_version",
@@ -56,4 +58,5 @@ __all__ = [
     "run_step",
     "ssn",
     "ssn_past",
+    "subscription",
 ]
