@@ -55,6 +55,12 @@ class LogReplacedError(InputError):
     code = "input.log_replaced"
 
 
+class NoSubscriptionError(InputError):
+    """There is no such subscription, or it is not the asker's."""
+
+    code = "input.no_subscription"
+
+
 class StoreError(MdmError):
     code = "store"
     exit_code = 5

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mdm.errors import ConfigurationError
 
@@ -36,6 +38,23 @@ class Settings(BaseSettings):
     openlineage_file: Path | None = Field(
         None, description="File to which `mdm run` appends its OpenLineage events, one JSON object a line"
     )
+    webhook_signing_key_file: Path | None = Field(
+        None, description="File that holds the secret key from which the secrets of webhooks derive"
+    )
+    webhook_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        (),
+        description="Networks that are not public and that webhooks may go to, also by http: 10.1.0.0/16,127.0.0.1",
+    )
+    webhook_ca_file: Path | None = Field(
+        None, description="Certificates (PEM) of who signs those of webhook receivers, beside the system's"
+    )
+    webhook_timeout: float = Field(
+        15, gt=0, le=300, description="Seconds that a receiver has to take a message"
+    )
+    webhook_attempts: int = Field(16, ge=1, le=100, description="How often a message is tried")
+    webhook_retry: float = Field(
+        5, gt=0, le=3600, description="Seconds before the second attempt; each later wait is twice as long"
+    )
     memory_limit: str = Field("4GB", description="Memory that DuckDB may use before it spills to disk")
     threads: int = Field(0, ge=0, description="Threads for batch work; 0 means all cores")
 
@@ -47,6 +66,13 @@ class Settings(BaseSettings):
         if not value.startswith(("sqlite:///", "postgresql://")):
             raise ValueError("a store is sqlite:///FILE or postgresql://USER@HOST/DATABASE")
         return value
+
+    @field_validator("webhook_networks", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(ip_network(text.strip()) for text in value.split(",") if text.strip())
 
     @property
     def is_sqlite(self) -> bool:
@@ -88,6 +114,12 @@ class Settings(BaseSettings):
         if self.log_signing_key_file is not None:
             return self.log_signing_key_file
         return self._secret("log-key")
+
+    @property
+    def webhook_key_file(self) -> Path:
+        if self.webhook_signing_key_file is not None:
+            return self.webhook_signing_key_file
+        return self._secret("webhook-key")
 
     def _secret(self, kind: str) -> Path:
         name = self.store_file.name if self.is_sqlite else "mdm"

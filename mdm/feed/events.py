@@ -211,7 +211,7 @@ def _told(connection: Connection, viewer: Viewer, parts: list[_Part]) -> list[Fe
             continue
         events.append(
             FeedEvent(
-                id=str(Position(seq, part.begins)),
+                id=f"{seq}.{part.begins}" if part.begins else str(seq),
                 seq=seq,
                 at=part.of.at,
                 kind=part.of.kind,

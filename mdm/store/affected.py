@@ -27,7 +27,7 @@ from mdm.store.tables import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from sqlalchemy import Connection, Executable, FromClause, Select
+    from sqlalchemy import BindParameter, Connection, Executable, FromClause, Select
 
 DECISIONS = frozenset({EventKind.DECISION_MADE, EventKind.DECISION_REVOKED})
 _BY_INTERVAL: Mapping[str, FromClause] = {EventKind.GOLDEN_COMPUTED: golden, EventKind.ALIASES_CHANGED: alias}
@@ -189,7 +189,7 @@ def _wide(of: FromClause) -> Select[Any]:
     return select(keys.c.entity_key).order_by(keys.c.entity_key).limit(bindparam("most"))
 
 
-_GIVEN = bindparam("given", expanding=True)
+_GIVEN: BindParameter[Any] = bindparam("given", expanding=True)
 _LAST = select(func.max(event.c.seq))
 _TIMES = select(event.c.seq, event.c.at).where(event.c.seq.in_(_GIVEN))
 _OF_KIND = (
