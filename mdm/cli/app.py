@@ -32,6 +32,7 @@ from mdm.cli.terminal import (
     print_json,
     progress_bars,
 )
+from mdm.cli.webhooks import events, webhook_commands
 from mdm.errors import InputError, VerificationError
 from mdm.pipeline import Export
 from mdm.pipeline.progress import share_of
@@ -57,6 +58,8 @@ app.add_typer(number_commands, name="number", rich_help_panel=_BY_HAND)
 for command in (merge, unmerge, split, decide, withdraw):
     app.command(rich_help_panel=_BY_HAND)(command)
 app.command()(openlineage)
+app.command()(events)
+app.add_typer(webhook_commands, name="webhooks")
 
 PeopleOption = Annotated[
     int, typer.Option("--people", min=1, help="People alive at the end of the simulation.")

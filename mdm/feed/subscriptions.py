@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from mdm.errors import ConfigurationError, InputError, NoSubscriptionError
+from mdm.errors import ConfigurationError, InputError, NoSubscriptionError, RepeatedKeyError
 from mdm.feed import signing
 from mdm.feed.addresses import check_url
 from mdm.feed.events import known_kinds
@@ -92,9 +93,8 @@ class Subscriptions:
         self._engine, self._settings = engine, settings
 
     def viewer(self, found: Subscription) -> Viewer:
-        """A registry sees itself, also when it is sealed."""
-        hidden = frozenset() if found.sees_sealed else self.sealed - {found.registry}
-        return Viewer(hidden=frozenset(hidden), registry=found.registry)
+        """As whom it is told."""
+        return viewer_of(self.sealed, registry=found.registry, sees_sealed=found.sees_sealed)
 
     def create(
         self,
@@ -106,6 +106,7 @@ class Subscriptions:
         sees_sealed: bool = False,
         ordered: bool = True,
         after: str | None = None,
+        key: str | None = None,
     ) -> Created:
         """A subscription to events from now on.
 
@@ -117,9 +118,11 @@ class Subscriptions:
             sees_sealed: also what only concerns records of sealed registries.
             ordered: stop at a message that cannot be delivered, rather than go on without it.
             after: begin after this position in the log instead.
+            key: idempotency key of the request: the actor's same request gets the first answer, with the secret.
 
         Raises:
             InputError: the URL, a kind, the registry or the position is none.
+            RepeatedKeyError: the key was used for another request.
             ConfigurationError: the webhook key is missing.
         """
         check_url(url, self._settings)
@@ -133,9 +136,9 @@ class Subscriptions:
                 raise InputError(f"event {position} has not happened: the last one is {last}", where="after")
             if not webhooks.subscriptions(connection):
                 make_webhook_key(self._settings)
-            key = webhook_key(self._settings)
+            signing_key = webhook_key(self._settings)
             made = Subscription(
-                id=f"sub_{secrets.token_hex(8)}",
+                id=_new_id(actor, key),
                 url=url,
                 kinds=wanted,
                 registry=registry,
@@ -146,16 +149,24 @@ class Subscriptions:
                 salt=signing.new_salt(),
                 former_salt=None,
                 former_until=None,
-                key_fingerprint=signing.fingerprint(key),
+                key_fingerprint=signing.fingerprint(signing_key),
                 created_by=actor,
                 created_at=utc_now(),
                 delivered=None,
                 delivered_at=None,
             )
-            webhooks.add(connection, made)
+            before = webhooks.locked(connection, made.id)
+            if before is None:
+                webhooks.add(connection, made)
+            elif _asked(before) != _asked(made):
+                raise RepeatedKeyError(
+                    "This idempotency key was used for another request.",
+                    hint="Give each request a key of its own.",
+                )
+            stands = before or made
             return Created(
-                self._listed(connection, made, last),
-                signing.secret(key, subscription=made.id, salt=made.salt),
+                self._listed(connection, stands, last),
+                signing.secret(signing_key, subscription=stands.id, salt=stands.salt),
             )
 
     def all(self, *, of: str | None = None) -> list[Listed]:
@@ -173,14 +184,24 @@ class Subscriptions:
         return found[0]
 
     def rotate(
-        self, subscription: str, *, of: str | None = None, keep_hours: float = FORMER_SECRET_HOURS
+        self,
+        subscription: str,
+        *,
+        of: str | None = None,
+        keep_hours: float = FORMER_SECRET_HOURS,
+        key: str | None = None,
     ) -> str:
-        """A new secret, shown here and never again. Until the time is over messages are signed by both."""
+        """A new secret, shown here and never again. Until the time is over messages are signed by both.
+
+        A request that is repeated with its idempotency key gets the secret that it made.
+        """
         if not 0 <= keep_hours <= 24 * 30:
             raise InputError("not from 0 to 720 hours", where="keep_hours")
         with self._changing(subscription, of) as (connection, found):
-            key = key_of(self._settings, found)
-            salt = signing.new_salt()
+            signing_key = key_of(self._settings, found)
+            salt = signing.new_salt() if key is None else _digest(subscription, key)
+            if salt == found.salt:
+                return signing.secret(signing_key, subscription=subscription, salt=salt)
             until = datetime.now(UTC) + timedelta(hours=keep_hours)
             webhooks.change(
                 connection,
@@ -189,7 +210,7 @@ class Subscriptions:
                 former_salt=found.salt if keep_hours else None,
                 former_until=until.isoformat(timespec="microseconds") if keep_hours else None,
             )
-            return signing.secret(key, subscription=subscription, salt=salt)
+            return signing.secret(signing_key, subscription=subscription, salt=salt)
 
     def pause(self, subscription: str, *, of: str | None = None) -> None:
         """Nothing is sent until it is resumed; nothing is lost meanwhile."""
@@ -296,6 +317,12 @@ class Subscriptions:
         )
 
 
+def viewer_of(sealed: frozenset[str], *, registry: str | None = None, sees_sealed: bool = False) -> Viewer:
+    """From whom the sealed registries are hidden. A registry sees itself, also when it is sealed."""
+    hidden = frozenset() if sees_sealed else sealed - {registry}
+    return Viewer(hidden=frozenset(hidden), registry=registry)
+
+
 def key_of(settings: Settings, found: Subscription) -> bytes:
     """The webhook key; refuses one other than the subscription's secret derives from."""
     key = webhook_key(settings)
@@ -315,6 +342,18 @@ def secrets_of(settings: Settings, found: Subscription, *, now: str) -> list[str
     if found.former_salt is not None and found.former_until is not None and now < found.former_until:
         salts.append(found.former_salt)
     return [signing.secret(key, subscription=found.id, salt=salt) for salt in salts]
+
+
+def _new_id(actor: str, key: str | None) -> str:
+    return f"sub_{secrets.token_hex(8) if key is None else _digest(actor, key)[:16]}"
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _asked(of: Subscription) -> tuple[object, ...]:
+    return (of.url, of.kinds, of.registry, of.sees_sealed, of.ordered)
 
 
 def _none() -> NoSubscriptionError:

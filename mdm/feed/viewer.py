@@ -8,7 +8,7 @@ every move, so that reader is not told them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mdm.identity.events import EventKind
 from mdm.store.affected import DECISIONS, Standing, Stay, registries_of, same_values, stays
@@ -21,6 +21,16 @@ if TYPE_CHECKING:
     from mdm.store.affected import Logged
 
 _ACTIVE = "active"
+_MOVES = frozenset(
+    {
+        EventKind.ENTITY_FORMED,
+        EventKind.RECORDS_LINKED,
+        EventKind.RECORDS_DETACHED,
+        EventKind.ENTITY_MERGED,
+        EventKind.ENTITY_UNMERGED,
+        EventKind.ENTITY_SPLIT,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -79,8 +89,7 @@ def _records(e: Logged) -> list[int]:
     """That it moves or decides on."""
     if e.kind in DECISIONS:
         return [e.data["left"], e.data["right"]]
-    moved: Any = e.data.get("records", ())
-    return list(moved)
+    return list(e.data["records"]) if e.kind in _MOVES else []
 
 
 def _counts(stay: Stay, seq: int, standing: Standing, viewer: Viewer) -> bool:

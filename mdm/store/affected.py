@@ -74,7 +74,7 @@ def last_event(connection: Connection) -> int:
 
 
 def event_times(connection: Connection, seqs: Collection[int]) -> dict[int, str]:
-    return dict(connection.execute(_TIMES, {"given": list(seqs)}).tuples().all())
+    return dict(connection.execute(_TIMES, {"given": list(seqs)}))
 
 
 def events_after(
@@ -153,7 +153,7 @@ def stays(connection: Connection, keys: Collection[int]) -> dict[int, list[Stay]
 
 def registries_of(connection: Connection, records: Collection[int]) -> dict[int, str]:
     """Record number to its registry."""
-    return dict(tuple(row) for row in _of_many(connection, _REGISTRIES, records))
+    return dict(_of_many(connection, _REGISTRIES, records))
 
 
 def same_values(connection: Connection, seq: int, keys: Collection[int]) -> set[int]:
