@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -84,6 +86,14 @@ class Receiver:
     url: str = ""
     arrived: threading.Condition = field(default_factory=threading.Condition)
 
+    talking: list[socket.socket] = field(default_factory=list)
+
+    def hang_up(self) -> None:
+        """On everyone who waits for an answer."""
+        for connection in self.talking:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
     def seqs(self) -> list[int]:
         """Of all events, as they arrived."""
         return [event["seq"] for got in self.got for event in got.events]
@@ -94,7 +104,7 @@ class Receiver:
 
 
 @contextmanager
-def receiving(**given: Any) -> Iterator[Receiver]:
+def receiving(*, tls: ssl.SSLContext | None = None, **given: Any) -> Iterator[Receiver]:
     receiver = Receiver(**given)
 
     class Handler(BaseHTTPRequestHandler):
@@ -105,6 +115,7 @@ def receiving(**given: Any) -> Iterator[Receiver]:
             with receiver.arrived:
                 receiver.got.append(Got({k.lower(): v for k, v in self.headers.items()}, body, self.path))
                 answer = receiver.then.pop(0) if receiver.then else receiver.always
+                receiver.talking.append(self.connection)
                 receiver.arrived.notify_all()
             answer(self)
 
@@ -118,9 +129,12 @@ def receiving(**given: Any) -> Iterator[Receiver]:
             """A sender that hung up is no fault."""
 
     server = Server(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    receiver.url = f"http://127.0.0.1:{server.server_port}/hook"
+    scheme, host = ("http", "127.0.0.1") if tls is None else ("https", "localhost")
+    receiver.url = f"{scheme}://{host}:{server.server_port}/hook"
     try:
         yield receiver
     finally:

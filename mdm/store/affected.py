@@ -74,7 +74,7 @@ def last_event(connection: Connection) -> int:
 
 
 def event_times(connection: Connection, seqs: Collection[int]) -> dict[int, str]:
-    return dict(connection.execute(_TIMES, {"given": list(seqs)}))
+    return dict(connection.execute(_TIMES, {"given": list(seqs)}).all())
 
 
 def events_after(

@@ -16,7 +16,9 @@ from mdm.store.history import entity_at, history
 from mdm.store.moments import read_moment
 from mdm.store.tables import entity, event
 from tests.engines import change
-from tests.integration.test_concurrency import people, steward
+from tests.integration.merging import Steward
+from tests.integration.test_concurrency import people
+from tests.village import Village
 
 EVERYTHING = Viewer()
 OUTSIDER = Viewer(hidden=frozenset({"school"}))
@@ -34,6 +36,20 @@ def feed(village):
     return Feed(village.identity.engine)
 
 
+@pytest.fixture(scope="module")
+def lived(engine, tmp_path_factory):
+    """A village to which things have happened; it is only read."""
+    made = people(tmp_path_factory.mktemp("lived"), engine, count=12)
+    story(made)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def log(lived):
+    return Feed(lived.identity.engine)
+
+
 def all_of(feed, viewer=EVERYTHING, *, after="0", limit=100, kinds=None):
     """All events, page by page, to the end of the log."""
     told, more = [], True
@@ -48,7 +64,7 @@ def all_of(feed, viewer=EVERYTHING, *, after="0", limit=100, kinds=None):
 def story(village):
     """Merge, unmerge, split, a decision, a record that joins and one that goes."""
     left, right = village.home("population/r0"), village.home("tax/r2")
-    merged = village.ask(Merge(left=left, right=right)).events[0]
+    merged = village.ask(Merge(left=left, right=right), actor="Bà Lan", reason="con bà Hoa").events[0]
     village.ask(Unmerge(event=merged))
     village.deliver("tax", r3={"full_name": "Lê An 3", "file_no": "F3"})
     village.deliver("school", r1=None)
@@ -59,20 +75,18 @@ def story(village):
     village.ask(Decide(decision=DecisionKind.CANNOT_LINK, left=a, right=b))
 
 
-def test_every_event_is_told_once_in_order(village, feed):
-    story(village)
-    last = feed.last()
+def test_every_event_is_told_once_in_order(lived, log):
+    last = log.last()
     for limit in (1, 7, 1000):
-        told = all_of(feed, limit=limit)
+        told = all_of(log, limit=limit)
         assert [e.seq for e in told] == list(range(1, last + 1))
         assert all(e.is_last for e in told)
 
 
-def test_every_event_names_everyone_whose_history_has_it(village, feed):
-    story(village)
-    told = {e.seq: {changed.id for changed in e.entities} for e in all_of(feed)}
+def test_every_event_names_everyone_whose_history_has_it(lived, log):
+    told = {e.seq: {changed.id for changed in e.entities} for e in all_of(log)}
     named = {seq: set() for seq in told}
-    with reading(village.settings) as connection:
+    with reading(lived.settings) as connection:
         for name in connection.scalars(select(entity.c.entity_id)).all():
             for happening in history(connection, name):
                 named[happening.event.seq].add(name)
@@ -80,11 +94,10 @@ def test_every_event_names_everyone_whose_history_has_it(village, feed):
     assert sum(len(names) > 1 for names in told.values()) > 5
 
 
-def test_entities_are_told_as_they_stood_after_the_event(village, feed):
-    story(village)
+def test_entities_are_told_as_they_stood_after_the_event(lived, log):
     statuses = set()
-    with reading(village.settings) as connection:
-        for e in all_of(feed):
+    with reading(lived.settings) as connection:
+        for e in all_of(log):
             for changed in e.entities:
                 then = entity_at(connection, changed.id, read_moment(connection, e.seq))
                 stood = (then.kind, then.status, then.superseded_by, then.version)
@@ -93,19 +106,18 @@ def test_entities_are_told_as_they_stood_after_the_event(village, feed):
     assert statuses == {"active", "superseded"}
 
 
-def test_kinds_are_picked_without_losing_any(village, feed):
-    story(village)
+def test_kinds_are_picked_without_losing_any(lived, log):
     wanted = {"entity.merged", "entity.unmerged", "golden.computed"}
-    picked = all_of(feed, kinds=wanted, limit=2)
-    assert picked == [e for e in all_of(feed) if e.kind in wanted]
+    picked = all_of(log, kinds=wanted, limit=2)
+    assert picked == [e for e in all_of(log) if e.kind in wanted]
     assert {e.kind for e in picked} == wanted
 
 
-def test_an_event_about_very_many_comes_in_parts(village, feed, monkeypatch):
-    whole = {e.seq: e for e in all_of(feed)}
+def test_an_event_about_very_many_comes_in_parts(lived, log, monkeypatch):
+    whole = {e.seq: e for e in all_of(log)}
     monkeypatch.setattr(feed_events, "MOST_ENTITIES", 5)
     for limit in (1, 3, 100):
-        parts = all_of(feed, limit=limit)
+        parts = all_of(log, limit=limit)
         assert len({part.id for part in parts}) == len(parts) > len(whole)
         joined: dict[int, list] = {}
         for part in parts:
@@ -116,14 +128,9 @@ def test_an_event_about_very_many_comes_in_parts(village, feed, monkeypatch):
         assert ends == sorted(whole)
 
 
-def test_nothing_that_people_said_or_are_called_is_in_the_feed(village, feed):
-    village.ask(
-        Merge(left=village.home("population/r0"), right=village.home("tax/r2")),
-        actor="Bà Lan",
-        reason="con bà Hoa",
-    )
-    text = str(all_of(feed))
-    numbers = {n for home in village.homes().values() for n in village.numbers(home).values()}
+def test_nothing_that_people_said_or_are_called_is_in_the_feed(lived, log):
+    text = str(all_of(log))
+    numbers = {n for home in lived.homes().values() for n in lived.numbers(home).values()}
     assert numbers
     for secret in ("Bà Lan", "con bà Hoa", "Lê An", "population", *numbers):
         assert secret not in text
@@ -152,12 +159,12 @@ def test_a_sealed_record_changes_nothing_for_who_may_not_know_of_it(village, fee
     assert all_of(feed, OUTSIDER)[: len(before)] == before
 
 
-def test_who_is_only_in_a_sealed_registry_is_not_told_of(village, feed):
-    sealed = {name for record, name in village.homes().items() if record.startswith("school/")}
+def test_who_is_only_in_a_sealed_registry_is_not_told_of(lived, log):
+    sealed = {name for record, name in lived.homes().items() if record.startswith("school/")}
     assert sealed
-    told = {changed.id for e in all_of(feed, OUTSIDER) for changed in e.entities}
-    assert told == set(village.homes().values()) - sealed
-    assert sealed <= {changed.id for e in all_of(feed) for changed in e.entities}
+    told = {changed.id for e in all_of(log, OUTSIDER) for changed in e.entities}
+    assert told == set(lived.homes().values()) - sealed
+    assert sealed <= {changed.id for e in all_of(log) for changed in e.entities}
 
 
 def test_a_merge_or_decision_that_a_sealed_record_is_part_of_is_not_told(village, feed):
@@ -173,8 +180,8 @@ def test_a_merge_or_decision_that_a_sealed_record_is_part_of_is_not_told(village
     assert kinds & {e.kind for e in told} <= {"golden.computed", "number.changed", "reviews.raised"}
 
 
-def test_versions_would_count_hidden_moves(village, feed):
-    assert {changed.version for e in all_of(feed, OUTSIDER) for changed in e.entities} == {None}
+def test_versions_would_count_hidden_moves(lived, log):
+    assert {changed.version for e in all_of(log, OUTSIDER) for changed in e.entities} == {None}
 
 
 # --- one registry ----------------------------------------------------------------------------------------------------
@@ -199,22 +206,22 @@ def test_a_registry_is_told_of_its_own_people_and_of_what_becomes_of_them(villag
 # --- positions -------------------------------------------------------------------------------------------------------
 
 
-def test_a_page_can_be_empty_and_say_where_to_go_on(feed):
-    page = feed.page(EVERYTHING, after=str(feed.last()))
+def test_a_page_can_be_empty_and_say_where_to_go_on(log):
+    page = log.page(EVERYTHING, after=str(log.last()))
     assert (page.events, page.more) == ([], False)
-    assert feed.page(EVERYTHING, after=page.next) == page
+    assert log.page(EVERYTHING, after=page.next) == page
 
 
 @pytest.mark.parametrize("after", ["", "x", "-1", "1;2", "9" * 30, "1-zzzzzzzz", "99999"])
-def test_what_is_no_position_is_refused(feed, after):
+def test_what_is_no_position_is_refused(log, after):
     with pytest.raises(InputError):
-        feed.page(EVERYTHING, after=after)
+        log.page(EVERYTHING, after=after)
 
 
 @pytest.mark.parametrize("given", [{"limit": 0}, {"limit": 1001}, {"kinds": ["entity.eaten"]}])
-def test_what_cannot_be_asked_is_refused(feed, given):
+def test_what_cannot_be_asked_is_refused(log, given):
     with pytest.raises(InputError):
-        feed.page(EVERYTHING, **given)
+        log.page(EVERYTHING, **given)
 
 
 def test_a_position_of_a_log_that_was_replaced_is_refused(village, feed):
@@ -251,15 +258,18 @@ def test_a_reader_that_follows_concurrent_writers_misses_nothing(engine, tmp_pat
             if finished and not page.more:
                 return told
 
-    with ThreadPoolExecutor(1) as threads:
+    stewards = [Steward(Village(village.settings, new=False), seed) for seed in (1, 2)]
+    with ThreadPoolExecutor(3) as threads:
         reader = threads.submit(follow)
-        writers = [steward(village.settings, seed, 2) for seed in (1, 2)]
-        said = [writer.communicate()[1] for writer in writers]
+        writers = [threads.submit(each.work, 2) for each in stewards]
+        for writer in writers:
+            writer.result()
         done.set()
         told = reader.result()
-    assert said == ["", ""]
+    assert all(each.done for each in stewards)
     with reading(village.settings) as connection:
         logged = connection.execute(select(event.c.seq, event.c.kind).order_by(event.c.seq)).all()
     assert [(e.seq, e.kind) for e in told] == [tuple(row) for row in logged]
     assert told == all_of(feed)
-    village.close()
+    for each in (village, *(steward.village for steward in stewards)):
+        each.close()
