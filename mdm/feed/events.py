@@ -206,8 +206,8 @@ def _told(connection: Connection, viewer: Viewer, parts: list[_Part]) -> list[Fe
     events = []
     for part in parts:
         seq = part.of.seq
-        shown = [stood[seq, key] for key in part.keys if (seq, key) in seen]
-        if not shown and (part.keys or viewer.registry is not None):
+        shown = [seen[seq, key] for key in part.keys if (seq, key) in seen]
+        if not shown and (part.keys or viewer.registries is not None):
             continue
         events.append(
             FeedEvent(

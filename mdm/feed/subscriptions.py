@@ -81,7 +81,7 @@ class DeadLetter:
 class Subscriptions:
     """Of one store. Each method is a transaction of its own; safe to share between threads.
 
-    Where a method takes `of`, a registry, there are only the subscriptions of that one. All raise NoSubscriptionError.
+    Where a method takes `of`, registries, there are only the subscriptions of these. All raise NoSubscriptionError.
     """
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
@@ -169,15 +169,15 @@ class Subscriptions:
                 signing.secret(signing_key, subscription=stands.id, salt=stands.salt),
             )
 
-    def all(self, *, of: str | None = None) -> list[Listed]:
+    def all(self, *, of: Collection[str] | None = None) -> list[Listed]:
         with self._reading() as connection:
             last = last_event(connection)
             return [
                 self._listed(connection, found, last)
-                for found in webhooks.subscriptions(connection, registry=of)
+                for found in webhooks.subscriptions(connection, registries=of)
             ]
 
-    def get(self, subscription: str, *, of: str | None = None) -> Listed:
+    def get(self, subscription: str, *, of: Collection[str] | None = None) -> Listed:
         found = [listed for listed in self.all(of=of) if listed.id == subscription]
         if not found:
             raise _none()
@@ -187,7 +187,7 @@ class Subscriptions:
         self,
         subscription: str,
         *,
-        of: str | None = None,
+        of: Collection[str] | None = None,
         keep_hours: float = FORMER_SECRET_HOURS,
         key: str | None = None,
     ) -> str:
@@ -212,27 +212,27 @@ class Subscriptions:
             )
             return signing.secret(signing_key, subscription=subscription, salt=salt)
 
-    def pause(self, subscription: str, *, of: str | None = None) -> None:
+    def pause(self, subscription: str, *, of: Collection[str] | None = None) -> None:
         """Nothing is sent until it is resumed; nothing is lost meanwhile."""
         with self._changing(subscription, of) as (connection, _):
             webhooks.change(connection, subscription, state=PAUSED)
 
-    def resume(self, subscription: str, *, of: str | None = None) -> None:
+    def resume(self, subscription: str, *, of: Collection[str] | None = None) -> None:
         """One that stopped at a dead letter goes on with that one."""
         with self._changing(subscription, of) as (connection, found):
             webhooks.change(connection, subscription, state=ACTIVE)
             if found.ordered:
                 webhooks.revive(connection, subscription, now=utc_now())
 
-    def delete(self, subscription: str, *, of: str | None = None) -> None:
+    def delete(self, subscription: str, *, of: Collection[str] | None = None) -> None:
         with self._changing(subscription, of) as (connection, _):
             webhooks.remove(connection, subscription)
 
     # --- what could not be delivered -----------------------------------------------------------------------------
 
-    def dead(self, subscription: str | None = None, *, of: str | None = None) -> list[DeadLetter]:
+    def dead(self, subscription: str | None = None, *, of: Collection[str] | None = None) -> list[DeadLetter]:
         with self._reading() as connection:
-            own = {found.id for found in webhooks.subscriptions(connection, registry=of)}
+            own = {found.id for found in webhooks.subscriptions(connection, registries=of)}
             if subscription is not None and subscription not in own:
                 raise _none()
             return [
@@ -241,7 +241,7 @@ class Subscriptions:
                 if s.subscription in own
             ]
 
-    def retry(self, subscription: str, number: int, *, of: str | None = None) -> None:
+    def retry(self, subscription: str, number: int, *, of: Collection[str] | None = None) -> None:
         """A dead letter is tried anew; a subscription that stopped goes on."""
         with self._changing(subscription, of) as (connection, found):
             if not webhooks.revive(connection, subscription, now=utc_now(), number=number):
@@ -249,7 +249,7 @@ class Subscriptions:
             if found.state == STOPPED:
                 webhooks.change(connection, subscription, state=ACTIVE)
 
-    def discard(self, subscription: str, number: int, *, of: str | None = None) -> None:
+    def discard(self, subscription: str, number: int, *, of: Collection[str] | None = None) -> None:
         """A dead letter is given up for good; a subscription that stopped goes on without it."""
         with self._changing(subscription, of) as (connection, found):
             if not webhooks.discard(connection, subscription, number):
@@ -258,7 +258,7 @@ class Subscriptions:
                 webhooks.change(connection, subscription, state=ACTIVE)
 
     def replay(
-        self, subscription: str, *, after: str, upto: int | None = None, of: str | None = None
+        self, subscription: str, *, after: str, upto: int | None = None, of: Collection[str] | None = None
     ) -> Span:
         """Sends events again: those after a position and up to an event, None for the last one that was sent.
 
@@ -286,10 +286,12 @@ class Subscriptions:
             yield connection
 
     @contextmanager
-    def _changing(self, subscription: str, of: str | None) -> Iterator[tuple[Connection, Subscription]]:
+    def _changing(
+        self, subscription: str, of: Collection[str] | None
+    ) -> Iterator[tuple[Connection, Subscription]]:
         with webhooks.writing(self._engine) as connection:
             found = webhooks.locked(connection, subscription)
-            if found is None or of not in {None, found.registry}:
+            if found is None or (of is not None and found.registry not in of):
                 raise _none()
             yield connection, found
 
@@ -320,7 +322,7 @@ class Subscriptions:
 def viewer_of(sealed: frozenset[str], *, registry: str | None = None, sees_sealed: bool = False) -> Viewer:
     """From whom the sealed registries are hidden. A registry sees itself, also when it is sealed."""
     hidden = frozenset() if sees_sealed else sealed - {registry}
-    return Viewer(hidden=frozenset(hidden), registry=registry)
+    return Viewer(frozenset(hidden), None if registry is None else frozenset({registry}))
 
 
 def key_of(settings: Settings, found: Subscription) -> bytes:

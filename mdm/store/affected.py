@@ -65,6 +65,12 @@ class Stay:
     until: int | None
 
 
+@dataclass(frozen=True)
+class Golden:
+    values: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+
+
 # --- events ----------------------------------------------------------------------------------------------------------
 
 
@@ -156,13 +162,15 @@ def registries_of(connection: Connection, records: Collection[int]) -> dict[int,
     return dict(_of_many(connection, _REGISTRIES, records))
 
 
-def same_values(connection: Connection, seq: int, keys: Collection[int]) -> set[int]:
-    """Keys of entities whose golden record the event replaced by one with the same values."""
-    ended: dict[int, str] = {}
-    begun: dict[int, str] = {}
-    for key, since, values in _of_many(connection, _GOLDENS, keys, seq=seq):
-        (begun if since == seq else ended)[key] = values
-    return {key for key in begun.keys() & ended.keys() if begun[key] == ended[key]}
+def replaced_golden(
+    connection: Connection, seq: int, keys: Collection[int]
+) -> dict[int, tuple[Golden, Golden]]:
+    """Entity key to the golden record that the event ended and the one that it began, where it did both."""
+    ended: dict[int, Golden] = {}
+    begun: dict[int, Golden] = {}
+    for key, since, values, provenance in _of_many(connection, _GOLDENS, keys, seq=seq):
+        (begun if since == seq else ended)[key] = Golden(orjson.loads(values), orjson.loads(provenance))
+    return {key: (ended[key], begun[key]) for key in begun.keys() & ended.keys()}
 
 
 # --- statements ------------------------------------------------------------------------------------------------------
@@ -230,7 +238,7 @@ _STAYS = (
     .where(membership.c.entity_key.in_(_GIVEN))
 )
 _REGISTRIES = select(record.c.record_id, record.c.registry).where(record.c.record_id.in_(_GIVEN))
-_GOLDENS = select(golden.c.entity_key, golden.c.from_event, golden.c["values"]).where(
+_GOLDENS = select(golden.c.entity_key, golden.c.from_event, golden.c["values"], golden.c.provenance).where(
     golden.c.entity_key.in_(_GIVEN),
     or_(
         golden.c.from_event == bindparam("seq", type_=BigInteger),

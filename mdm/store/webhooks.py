@@ -17,7 +17,7 @@ from mdm.store.faults import faults_told
 from mdm.store.tables import outgoing, subscription
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from sqlalchemy import ColumnElement, Connection, Engine, RowMapping
 
@@ -94,11 +94,11 @@ def add(connection: Connection, made: Subscription) -> None:
     connection.execute(insert(subscription), row)
 
 
-def subscriptions(connection: Connection, *, registry: str | None = None) -> list[Subscription]:
-    """The oldest first; with `registry` only those of it."""
+def subscriptions(connection: Connection, *, registries: Collection[str] | None = None) -> list[Subscription]:
+    """The oldest first; with `registries` only those of them."""
     wanted = select(subscription).order_by(subscription.c.created_at, subscription.c.subscription_id)
-    if registry is not None:
-        wanted = wanted.where(subscription.c.registry == registry)
+    if registries is not None:
+        wanted = wanted.where(subscription.c.registry.in_(registries))
     return [_subscription(row) for row in connection.execute(wanted).mappings()]
 
 

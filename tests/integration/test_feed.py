@@ -155,7 +155,10 @@ def test_a_sealed_record_changes_nothing_for_who_may_not_know_of_it(village, fee
     village.run()
     assert told_of(all_of(feed, after=after), name) != []
     assert told_of(all_of(feed, OUTSIDER, after=after), name) == []
-    assert told_of(all_of(feed, Viewer(frozenset({"school"}), "population"), after=after), name) == []
+    assert (
+        told_of(all_of(feed, Viewer(frozenset({"school"}), frozenset({"population"})), after=after), name)
+        == []
+    )
     assert all_of(feed, OUTSIDER)[: len(before)] == before
 
 
@@ -188,7 +191,7 @@ def test_versions_would_count_hidden_moves(lived, log):
 
 
 def test_a_registry_is_told_of_its_own_people_and_of_what_becomes_of_them(village, feed):
-    tax = Viewer(hidden=frozenset({"school"}), registry="tax")
+    tax = Viewer(hidden=frozenset({"school"}), registries=frozenset({"tax"}))
     mine = {name for record, name in village.homes().items() if record.startswith("tax/")}
     assert {changed.id for e in all_of(feed, tax) for changed in e.entities} == mine
     after = str(feed.last())

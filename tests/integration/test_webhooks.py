@@ -7,6 +7,7 @@ from ipaddress import ip_network
 from itertools import groupby
 
 import pytest
+from sqlalchemy import select
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from mdm.errors import InputError, NoSubscriptionError, RepeatedKeyError, StoreBusyError
@@ -17,11 +18,13 @@ from mdm.feed.viewer import Viewer
 from mdm.feed.worker import Worker, alone, in_background
 from mdm.identity.commands import Decide, DecisionKind, Merge, Revoke
 from mdm.store.engine import make_engine
+from mdm.store.tables import decision, subscription
 from tests.engines import POSTGRESQL, change
 from tests.integration.test_concurrency import people
 from tests.receiver import answers, closes, drips, receiving, says_nothing
 
 LOOPBACK = (ip_network("127.0.0.1"), ip_network("::1"))
+OUTSIDER = Viewer(frozenset({"school"}))
 QUICK = {"webhook_networks": LOOPBACK, "webhook_timeout": 1, "webhook_retry": 0.01, "webhook_attempts": 3}
 
 
@@ -87,11 +90,11 @@ def running(*several):
 def happen(village, count):
     """Events: a word on two records, and its withdrawal, again and again."""
     left, right = village.record_id("population/r0"), village.record_id("tax/r2")
-    for number in range(count):
-        decided = number % 2
+    for _ in range(count):
+        stands = village.query(select(decision).where(decision.c.until_event.is_(None)))
         village.ask(
             Revoke(left=left, right=right)
-            if decided
+            if stands
             else Decide(decision=DecisionKind.CANNOT_LINK, left=left, right=right)
         )
 
@@ -101,7 +104,10 @@ def last(village):
 
 
 def everything(village):
-    return list(range(1, last(village) + 1))
+    """Numbers of all events that do not only tell of a sealed registry."""
+    page = Feed(village.identity.engine).page(OUTSIDER, limit=1000)
+    assert not page.more
+    return [e.seq for e in page.events]
 
 
 def without_repeats(seqs):
@@ -124,7 +130,7 @@ def test_events_arrive_in_order_once_and_signed(village, settings, desk, monkeyp
         assert receiver.seqs() == everything(village)
     assert len({got.id for got in receiver.got}) == len(receiver.got) > 3
     verifier, stranger = Webhook(made.secret), Webhook("whsec_" + base64.b64encode(b"x" * 32).decode())
-    page = Feed(village.identity.engine).page(Viewer(frozenset({"school"})), limit=1000)
+    page = Feed(village.identity.engine).page(OUTSIDER, limit=1000)
     told = {e.seq: e for e in page.events}
     for got in receiver.got:
         body = verifier.verify(got.body, got.headers)
@@ -148,15 +154,14 @@ def test_a_subscription_begins_now_and_keeps_to_its_kinds_and_registry(village, 
         desk.create(tax.url, actor="An", registry="tax")
         before = last(village)
         happen(village, 2)
-        left, right = village.home("population/r0"), village.home("population/r3")
+        left, right = village.home("population/r3"), village.home("tax/r5")
         (merged, *_) = village.ask(Merge(left=left, right=right)).events
         deliver(settings)
-        assert all_kinds.seqs() == list(range(before + 1, last(village) + 1))
+        assert all_kinds.seqs() == [seq for seq in everything(village) if seq > before]
         assert merges.seqs() == [merged]
-        assert tax.seqs() == [before + 1, before + 2]
-        assert {c["id"] for got in tax.got for e in got.events for c in e["entities"]} == {
-            village.home("tax/r2")
-        }
+        assert tax.seqs()[:3] == [before + 1, before + 2, merged]
+        named = {c["id"] for got in tax.got for e in got.events for c in e["entities"]}
+        assert named == {village.home("tax/r2"), left, right}
 
 
 # --- receivers that fail ---------------------------------------------------------------------------------------------
@@ -209,7 +214,8 @@ def test_after_the_last_attempt_an_ordered_subscription_waits_for_a_person(
         assert len(receiver.got) == 3
         assert desk.get(name).state == "stopped"
         (letter,) = desk.dead()
-        assert (letter.subscription, letter.after, letter.upto) == (name, 0, 10)
+        assert (letter.subscription, letter.after) == (name, 0)
+        assert everything(village)[9] <= letter.upto < everything(village)[10]
         assert (letter.attempts, letter.error) == (3, "http.500")
         happen(village, 4)
         deliver(settings)
@@ -283,7 +289,7 @@ def test_a_range_is_sent_again(village, settings, desk):
         del receiver.got[:]
         desk.replay(name, after="4", upto=9)
         deliver(settings)
-        assert receiver.seqs() == [5, 6, 7, 8, 9]
+        assert receiver.seqs() == [seq for seq in everything(village) if 5 <= seq <= 9]
         for after, upto in (("9", 9), ("4", 10_000), (str(last(village)), None)):
             with pytest.raises(InputError):
                 desk.replay(name, after=after, upto=upto)
@@ -322,7 +328,7 @@ def test_a_paused_subscription_loses_nothing(village, settings, desk):
         assert receiver.got == []
         desk.resume(name)
         deliver(settings)
-        assert receiver.seqs() == list(range(before + 1, before + 4))
+        assert receiver.seqs() == [before + 1, before + 2, before + 3]
         desk.delete(name)
         happen(village, 1)
         deliver(settings)
@@ -335,10 +341,10 @@ def test_a_paused_subscription_loses_nothing(village, settings, desk):
 def test_a_registry_knows_only_its_own_subscriptions(settings, desk):
     mine = desk.create("https://tax.example/hook", actor="tax", registry="tax").subscription.id
     other = desk.create("https://else.example/hook", actor="An").subscription.id
-    assert [each.id for each in desk.all(of="tax")] == [mine]
+    assert [each.id for each in desk.all(of={"tax"})] == [mine]
     assert {each.id for each in desk.all()} == {mine, other}
     with pytest.raises(NoSubscriptionError):
-        desk.pause(other, of="tax")
+        desk.pause(other, of={"tax"})
     with pytest.raises(InputError):
         desk.create("https://x.example/", actor="An", registry="nowhere")
 
@@ -355,7 +361,7 @@ def test_the_store_alone_cannot_sign(village, settings, desk, caplog):
     """A store with another webhook key sends nothing; the secret stands in no row."""
     with receiving() as receiver:
         made = desk.create(receiver.url, actor="An", after="0")
-        rows = village.query(workers.webhooks.select(workers.webhooks.subscription))
+        rows = village.query(select(subscription))
         assert made.secret.removeprefix("whsec_") not in str(rows)
         kept = settings.webhook_key_file.read_text()
         assert settings.webhook_key_file.stat().st_mode & 0o077 == 0
