@@ -1,6 +1,7 @@
 import pickle
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +9,9 @@ from mdm.settings import Settings
 from tests.engines import Engine
 from tests.integration.job import KEY, Country, finished_job, fixed_source, make_country
 from tests.integration.story import Story, tell_story
+from tests.integration.test_concurrency import people
 from tests.sharing import once
+from tests.village import Village
 
 
 @pytest.fixture(scope="session")
@@ -49,3 +52,21 @@ def story(engine, shared_folder, country) -> Story:
 
     folder = once(shared_folder / f"story-{engine.name}", make)
     return pickle.loads((folder / "story.pickle").read_bytes())
+
+
+@pytest.fixture(scope="session")
+def small_village_on(tmp_path_factory) -> Callable[[Engine, Path], Village]:
+    """A village of six people after a run, in a folder."""
+
+    @cache
+    def made(engine: Engine) -> Settings:
+        village = people(tmp_path_factory.mktemp("village"), engine, count=6)
+        village.close()
+        return village.settings
+
+    def on(engine: Engine, folder: Path) -> Village:
+        like = made(engine)
+        copied = engine.copy(like, folder)
+        return Village(copied.model_copy(update={"configs": like.configs, "threads": 1}), new=False)
+
+    return on

@@ -1,12 +1,23 @@
 """Webhooks to a real receiver on loopback: in order, at least once, signed, whatever the receiver does."""
 
 import base64
+import os
+import signal
+import ssl
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from itertools import groupby
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509 import NameOID
 from sqlalchemy import select
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
@@ -19,8 +30,8 @@ from mdm.feed.worker import Worker, alone, in_background
 from mdm.identity.commands import Decide, DecisionKind, Merge, Revoke
 from mdm.store.engine import make_engine
 from mdm.store.tables import decision, subscription
-from tests.engines import POSTGRESQL, change
-from tests.integration.test_concurrency import people
+from tests.engines import POSTGRESQL, SQLITE, change
+from tests.integration.test_concurrency import village_environment
 from tests.receiver import answers, closes, drips, receiving, says_nothing
 
 LOOPBACK = (ip_network("127.0.0.1"), ip_network("::1"))
@@ -29,8 +40,8 @@ QUICK = {"webhook_networks": LOOPBACK, "webhook_timeout": 1, "webhook_retry": 0.
 
 
 @pytest.fixture
-def village(engine, tmp_path):
-    made = people(tmp_path, engine, count=6)
+def village(engine, tmp_path, small_village_on):
+    made = small_village_on(engine, tmp_path)
     yield made
     made.close()
 
@@ -402,11 +413,11 @@ def test_on_sqlite_a_second_worker_is_refused_and_on_postgresql_not(settings):
             assert second is not settings.is_sqlite
 
 
-def test_two_workers_on_postgresql_keep_the_order(engine_of, tmp_path, monkeypatch):
+def test_two_workers_on_postgresql_keep_the_order(engine_of, tmp_path, small_village_on, monkeypatch):
     monkeypatch.setattr(workers, "EVENTS_A_MESSAGE", 2)
     monkeypatch.setattr(workers, "_POLL_SECONDS", 0.005)
     monkeypatch.setattr(workers, "_MESSAGES_A_TURN", 1)
-    village = people(tmp_path, engine_of(POSTGRESQL), count=6)
+    village = small_village_on(engine_of(POSTGRESQL), tmp_path)
     settings = village.settings.model_copy(update={**QUICK, "webhook_attempts": 100})
     engine = make_engine(settings)
     desk = Subscriptions(engine, settings)
@@ -420,4 +431,82 @@ def test_two_workers_on_postgresql_keep_the_order(engine_of, tmp_path, monkeypat
         assert [event["seq"] for got in taken for event in got.events] == everything(village)
         assert len(receiver.got) == len(taken) + 4
     engine.dispose()
+    village.close()
+
+
+# --- killed ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_worker_that_is_killed_is_followed_by_another_without_a_gap(village, settings, desk):
+    """Killed while the receiver holds a message: it comes again with the same ID, and everything after it in order."""
+    given = {
+        **village_environment(settings),
+        "MDM_WEBHOOK_NETWORKS": "127.0.0.1",
+        "MDM_WEBHOOK_TIMEOUT": "60",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    with receiving(then=[answers(200), says_nothing(60)]) as receiver:
+        desk.create(receiver.url, actor="An")
+        happen(village, 1)
+        command = [sys.executable, "-m", "mdm.cli", "webhooks", "run"]
+        killed = subprocess.Popen(command, env=given, stderr=subprocess.DEVNULL)
+        receiver.wait(lambda: len(receiver.got) == 1)
+        happen(village, 3)
+        receiver.wait(lambda: len(receiver.got) == 2)
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
+        happen(village, 2)
+        next_one = subprocess.Popen(command, env=given, stderr=subprocess.DEVNULL)
+        whole = [seq for seq in everything(village) if seq > receiver.seqs()[0] - 1]
+        receiver.wait(lambda: receiver.seqs()[-1] == whole[-1])
+        next_one.terminate()
+        assert next_one.wait() == 0
+    assert receiver.got[2].id == receiver.got[1].id
+    assert receiver.got[2].body == receiver.got[1].body
+    taken = [receiver.got[0], *receiver.got[2:]]
+    assert [event["seq"] for got in taken for event in got.events] == whole
+
+
+# --- certificates ----------------------------------------------------------------------------------------------------
+
+
+def certificate(folder, name):
+    """A certificate of its own authority, for a host name; its file has the key too."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(subject_name=who, issuer_name=who, public_key=key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / f"{name}.pem"
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(made.public_bytes(Encoding.PEM) + private)
+    return path
+
+
+@pytest.mark.parametrize("name", ["localhost", "other.example"])
+def test_the_certificate_must_be_of_the_name_although_the_address_is_gone_to(
+    engine_of, tmp_path, small_village_on, name
+):
+    village = small_village_on(engine_of(SQLITE), tmp_path)
+    path = certificate(tmp_path, name)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(path)
+    settings = village.settings.model_copy(update={**QUICK, "webhook_ca_file": path})
+    with receiving(tls=tls) as receiver, worker_of(settings) as worker:
+        assert receiver.url.startswith("https://localhost:")
+        desk = worker._subscriptions
+        desk.create(receiver.url, actor="An", after="0")
+        worker.deliver_due()
+        if name == "localhost":
+            assert receiver.seqs() == everything(village)
+        else:
+            assert receiver.got == []
+            assert desk.all()[0].error == "connect"
     village.close()
