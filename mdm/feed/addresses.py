@@ -6,6 +6,7 @@ A name is looked up at each message and its addresses are checked; the message g
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 Address = IPv4Address | IPv6Address
 
 _MOST_LETTERS = 2000
+_HOST = re.compile(r"[a-z0-9._-]+|\[?[0-9a-f:.]+\]?", re.ASCII)
 _NAT64 = IPv6Network("64:ff9b::/96")
 _HINT = "Networks that are not public are named in MDM_WEBHOOK_NETWORKS."
 
@@ -35,7 +37,8 @@ def check_url(url: str, settings: Settings) -> None:
         parsed = httpx2.URL(url)
     except httpx2.InvalidURL as error:
         raise InputError("this is no URL", where=where) from error
-    if parsed.scheme not in {"https", "http"} or not parsed.host or len(url) > _MOST_LETTERS:
+    is_whole = _HOST.fullmatch(parsed.raw_host.decode("ascii")) and 0 < (parsed.port or 443) < 1 << 16
+    if parsed.scheme not in {"https", "http"} or not is_whole or len(url) > _MOST_LETTERS:
         raise InputError("this is no https URL", where=where)
     if parsed.userinfo or parsed.fragment:
         raise InputError(

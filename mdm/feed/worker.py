@@ -151,8 +151,13 @@ class Worker:
             found = webhooks.locked(connection, name, waits=False)
             if found is None or found.state != ACTIVE:
                 return False
-            span = self._head(connection, found)
-            if span is None or span.next_at > utc_now():
+            waiting = webhooks.spans(connection, name, state=PENDING)
+            if not waiting:
+                is_new = self._hand_out(connection, found)
+                connection.commit()  # before it is sent, so that whoever comes after a kill sends the same messages
+                return is_new
+            span = waiting[0]
+            if span.next_at > utc_now():
                 return False
             page = read_page(
                 connection,
@@ -188,16 +193,14 @@ class Worker:
             connection.commit()
             return outcome.error is None
 
-    def _head(self, connection: Connection, found: Subscription) -> Span | None:
-        """What is to be sent next; where nothing waits, the events since are handed out."""
-        waiting = webhooks.spans(connection, found.id, state=PENDING)
-        if waiting:
-            return waiting[0]
+    def _hand_out(self, connection: Connection, found: Subscription) -> bool:
+        """The events since; False where there is none."""
         last = last_event(connection)
         if found.position >= last:
-            return None
+            return False
         webhooks.change(connection, found.id, position=last)
-        return webhooks.add_span(connection, found.id, after=found.position, upto=last, now=utc_now())
+        webhooks.add_span(connection, found.id, after=found.position, upto=last, now=utc_now())
+        return True
 
     def _goes_on(self, connection: Connection, span: Span, page: Page) -> bool:
         if not page.more:
