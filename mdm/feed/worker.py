@@ -101,6 +101,9 @@ class Worker:
                 except StoreError as error:
                     log.warning("the store cannot be read (%s)", error.code)
                     due = []
+                except Exception:
+                    log.exception("a fault of the worker")
+                    due = []
                 self._at_work = {name: turn for name, turn in self._at_work.items() if not turn.done()}
                 for name in due:
                     if name not in self._at_work:
