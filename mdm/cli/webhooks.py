@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from mdm.feed.subscriptions import Subscriptions
 
+_FEW = 20
 webhook_commands = typer.Typer(
     help="Tell other systems of events: subscriptions, delivery, what could not be delivered.",
     no_args_is_help=True,
@@ -78,13 +79,14 @@ def events(
         if as_json:
             print_json({"events": [asdict(e) for e in page.events], "next": page.next, "more": page.more})
             return
-        shown = table("", "Event", "At", "Kind", "Entities")
         for e in page.events:
-            named = ", ".join(entity.id for entity in e.entities[:3])
-            more = f" and {len(e.entities) - 3} more" if len(e.entities) > 3 else ""
-            shown.add_row(e.id, e.at, e.kind, named + more)
-        out.print(shown)
-        out.print(f"Go on with: --after {page.next}" if page.more else f"No more. Next: --after {page.next}")
+            typer.echo(f"{e.id}  {e.at[:19]}Z  {e.kind}")
+            for entity in e.entities[:_FEW]:
+                heir = f" by {entity.superseded_by}" if entity.superseded_by else ""
+                typer.echo(f"    {entity.id}  {entity.status}{heir}")
+            if len(e.entities) > _FEW:
+                typer.echo(f"    and {len(e.entities) - _FEW:,} more")
+        typer.echo(f"{'Go on with' if page.more else 'No more yet. Later go on with'}: --after {page.next}")
 
 
 @webhook_commands.command("create")
@@ -135,30 +137,13 @@ def list_subscriptions(*, store: StoreOption = None, as_json: JsonOption = False
         if as_json:
             print_json([asdict(each) for each in found])
             return
-        shown = table(
-            "",
-            "Subscription",
-            "URL",
-            "Registry",
-            "State",
-            "Delivered",
-            "Behind",
-            "Dead",
-            "Error",
-            right=(4, 5, 6),
-        )
         for each in found:
-            shown.add_row(
-                each.id,
-                each.url,
-                each.registry or "",
-                each.state,
-                number(each.delivered),
-                number(each.behind),
-                number(each.dead),
-                each.error or "",
+            why = f", last attempt: {each.error}" if each.error else ""
+            typer.echo(f"{each.id}  {each.state}  {each.url}")
+            typer.echo(
+                f"    {each.registry or 'all people'}; delivered up to {number(each.delivered) or 'none'},"
+                f" {each.behind:,} behind, {each.dead:,} dead{why}"
             )
-        out.print(shown)
 
 
 @webhook_commands.command("rotate")
