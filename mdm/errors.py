@@ -50,6 +50,18 @@ class InputError(MdmError):
     exit_code = 4
 
 
+class LogReplacedError(InputError):
+    """A position in the log, and the log is another one since: the store was restored from a backup."""
+
+    code = "input.log_replaced"
+
+
+class NoSubscriptionError(InputError):
+    """There is no such subscription, or it is not the asker's."""
+
+    code = "input.no_subscription"
+
+
 class StoreError(MdmError):
     code = "store"
     exit_code = 5

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mdm.errors import ConfigurationError
 
@@ -63,6 +64,23 @@ class Settings(BaseSettings):
         10, gt=0, description="Longest pause of a client that sends a body, in seconds"
     )
     claim_minutes: int = Field(30, ge=1, description="How long a steward's claim on a question lasts")
+    webhook_signing_key_file: Path | None = Field(
+        None, description="File that holds the secret key from which the secrets of webhooks derive"
+    )
+    webhook_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        (),
+        description="Networks that are not public and that webhooks may go to, also by http: 10.1.0.0/16,127.0.0.1",
+    )
+    webhook_ca_file: Path | None = Field(
+        None, description="Certificates (PEM) of who signs those of webhook receivers, beside the system's"
+    )
+    webhook_timeout: float = Field(
+        15, gt=0, le=300, description="Seconds that a receiver has to take a message"
+    )
+    webhook_attempts: int = Field(16, ge=1, le=100, description="How often a message is tried")
+    webhook_retry: float = Field(
+        5, gt=0, le=3600, description="Seconds before the second attempt; each later wait is twice as long"
+    )
     memory_limit: str = Field("4GB", description="Memory that DuckDB may use before it spills to disk")
     threads: int = Field(0, ge=0, description="Threads for batch work; 0 means all cores")
 
@@ -88,6 +106,13 @@ class Settings(BaseSettings):
         if any(given) and not all(given):
             raise ValueError("MDM_OIDC_ISSUER, MDM_OIDC_AUDIENCE and MDM_OIDC_JWKS_URL go together")
         return self
+
+    @field_validator("webhook_networks", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(ip_network(text.strip()) for text in value.split(",") if text.strip())
 
     @property
     def is_sqlite(self) -> bool:
@@ -129,6 +154,12 @@ class Settings(BaseSettings):
         if self.log_signing_key_file is not None:
             return self.log_signing_key_file
         return self._secret("log-key")
+
+    @property
+    def webhook_key_file(self) -> Path:
+        if self.webhook_signing_key_file is not None:
+            return self.webhook_signing_key_file
+        return self._secret("webhook-key")
 
     def _secret(self, kind: str) -> Path:
         name = self.store_file.name if self.is_sqlite else "mdm"

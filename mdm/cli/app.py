@@ -37,6 +37,7 @@ from mdm.cli.terminal import (
     print_json,
     progress_bars,
 )
+from mdm.cli.webhooks import events, webhook_commands
 from mdm.errors import InputError, VerificationError
 from mdm.pipeline import Export
 from mdm.pipeline.progress import share_of
@@ -69,6 +70,8 @@ app.command()(openlineage)
 app.command(rich_help_panel=_SERVER)(serve)
 app.add_typer(key_commands, name="key", rich_help_panel=_SERVER)
 app.add_typer(user_commands, name="user", rich_help_panel=_SERVER)
+app.command(rich_help_panel=_SERVER)(events)
+app.add_typer(webhook_commands, name="webhooks", rich_help_panel=_SERVER)
 
 PeopleOption = Annotated[
     int, typer.Option("--people", min=1, help="People alive at the end of the simulation.")

@@ -1,6 +1,6 @@
-"""The secret keys of the installation, for SSN numbers and for checkpoints of the log: files, made once, never in the store.
+"""The secret keys of the installation, for SSN numbers, checkpoints of the log and webhooks: files, made once, never in the store.
 
-Of each the store knows only by what to recognise it: a fingerprint of the SSN key, the public half of the log key.
+Of each the store knows only by what to recognise it: fingerprints of the SSN and webhook keys, the public half of the log key.
 """
 
 from __future__ import annotations
@@ -142,6 +142,31 @@ def log_origin(store: Readable) -> str:
     if store_id is None:
         raise StoreError("The store has no ID.", hint="Create it first: mdm init.")
     return origin_of(store_id)
+
+
+def make_webhook_key(settings: Settings) -> bool:
+    """Creates the webhook key file if there is none; returns whether it did."""
+    return write_secret(settings.webhook_key_file, secrets.token_hex(32) + "\n")
+
+
+def webhook_key(settings: Settings) -> bytes:
+    """32 bytes."""
+    path = settings.webhook_key_file
+    try:
+        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except OSError as error:
+        raise ConfigurationError(
+            "The webhook key file is missing or cannot be read.",
+            where=str(path),
+            hint="Restore it from your backup, or set MDM_WEBHOOK_SIGNING_KEY_FILE.",
+        ) from error
+    except ValueError as error:
+        raise ConfigurationError(
+            "The webhook key file must hold 64 hexadecimal digits.", where=str(path)
+        ) from error
+    if len(key) != 32:
+        raise ConfigurationError("The webhook key file must hold 64 hexadecimal digits.", where=str(path))
+    return key
 
 
 def _read_log_key(settings: Settings) -> Ed25519PrivateKey:

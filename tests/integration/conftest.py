@@ -14,7 +14,9 @@ from tests.engines import Engine
 from tests.integration.job import KEY, Country, finished_job, fixed_source, make_country
 from tests.integration.stewards import work_on
 from tests.integration.story import Story, tell_story
+from tests.integration.test_concurrency import people
 from tests.sharing import once
+from tests.village import Village
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -88,3 +90,21 @@ def lived_in(tmp_path_factory, shared_folder, country, engine, finished) -> Sett
     folder = once(shared_folder / f"lived-in-{engine.name}", make)
     made = Settings.model_validate_json((folder / "store").read_text())
     return engine.copy(made, tmp_path_factory.mktemp("lived-in"))
+
+
+@pytest.fixture(scope="session")
+def small_village_on(tmp_path_factory) -> Callable[[Engine, Path], Village]:
+    """A village of six people after a run, in a folder."""
+
+    @cache
+    def made(engine: Engine) -> Settings:
+        village = people(tmp_path_factory.mktemp("village"), engine, count=6)
+        village.close()
+        return village.settings
+
+    def on(engine: Engine, folder: Path) -> Village:
+        like = made(engine)
+        copied = engine.copy(like, folder)
+        return Village(copied.model_copy(update={"configs": like.configs, "threads": 1}), new=False)
+
+    return on

@@ -28,6 +28,7 @@ from mdm.store.tables.runs import (
     run,
     run_step,
 )
+from mdm.store.tables.webhooks import outgoing, subscription
 
 __all__ = [
     "access_log",
@@ -51,6 +52,7 @@ __all__ = [
     "meta",
     "metadata",
     "model",
+    "outgoing",
     "quarantine",
     "record",
     "record_version",
@@ -61,4 +63,5 @@ __all__ = [
     "run_step",
     "ssn",
     "ssn_past",
+    "subscription",
 ]

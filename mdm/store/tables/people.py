@@ -77,6 +77,14 @@ golden = Table(
         postgresql_where=text("until_event IS NULL"),
     ),
     Index("ix_golden_entity_key", "entity_key"),
+    Index("ix_golden_from_event_entity_key", "from_event", "entity_key"),
+    Index(
+        "ix_golden_until_event_entity_key",
+        "until_event",
+        "entity_key",
+        sqlite_where=text("until_event IS NOT NULL"),
+        postgresql_where=text("until_event IS NOT NULL"),
+    ),
     comment="the golden record of an entity from one event until another; as_of is the day from which ages were counted",
 )
 
@@ -91,6 +99,14 @@ alias = Table(
     whole("until_event", nullable=True),
     Index("ix_alias_value", "value"),
     Index("ix_alias_entity_key", "entity_key"),
+    Index("ix_alias_from_event_entity_key", "from_event", "entity_key"),
+    Index(
+        "ix_alias_until_event_entity_key",
+        "until_event",
+        "entity_key",
+        sqlite_where=text("until_event IS NOT NULL"),
+        postgresql_where=text("until_event IS NOT NULL"),
+    ),
     comment="a number by which a person is known (personal ID, CMND, BHXH, health card, tax code) from one event until another",
 )
 
