@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from splink import DuckDBAPI, Linker
 
-from matching.artefact import probability
+from matching.artefact import DECIMALS, probability
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +80,7 @@ def score_pairs(
             f"""
             INSERT INTO {into}
             SELECT least(record_id_l, record_id_r), greatest(record_id_l, record_id_r),
-                {_weight_sql(trained)} AS weight, {_conflict_sql(trained)} AS conflict
+                ROUND({_weight_sql(trained)}, {DECIMALS}) AS weight, {_conflict_sql(trained)} AS conflict
                 {"".join(f", {_bits_sql(trained, name)}, {_leaning_sql(trained, name)}" for name in names)}
             FROM {scored.physical_name} {kept}
             """

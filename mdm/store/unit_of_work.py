@@ -16,6 +16,7 @@ from mdm.errors import NotFoundError
 from mdm.identity.commands import DecisionKind
 from mdm.identity.decisions import Decision
 from mdm.identity.events import EventKind, seal_one
+from mdm.identity.numbers import NumberKind, NumberState
 from mdm.identity.state import Entity, Number, State
 from mdm.store import statements as sql
 from mdm.store.engine import PATIENCE, SETTINGS, TAKE_TURN, WRITES
@@ -124,6 +125,14 @@ class UnitOfWork:
     def forget(self) -> None:
         """Nothing of this unit of work is to be kept."""
         self.forgotten = True
+
+    def holds_number(self, entity: str) -> bool:
+        """Whether it has a social-security number that stands."""
+        return any(
+            number.kind == NumberKind.SSN
+            and number.state not in {NumberState.SUPERSEDED, NumberState.CANCELLED}
+            for number in self.state.numbers_of(entity)
+        )
 
     def last_event(self) -> int:
         return self._last(sql.LAST_EVENT)
