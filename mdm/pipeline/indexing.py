@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from matching.artefact import TrainedModel
     from mdm.pipeline.progress import Progress
     from mdm.pipeline.workspace import Workspace
+    from mdm.registries.attributes import Attributes
     from mdm.settings import Settings
     from mdm.store.engine import Bulk
 
 _WORK = "index"
-_KEYS = "index_key"
+INDEX_KEYS = "index_key"
 PERSON = "person"
 
 
@@ -54,18 +55,8 @@ def make_index(settings: Settings, *, progress: Progress | None = None) -> int:
     with (progress or Silent()).task("index", total=3) as task, workspace(settings, _WORK) as work:
         with bulk(settings) as store:
             trained = _model_of_edges(store)
-        if work.load_records(PERSON, attributes) == 0:
-            raise InputError(
-                "the store holds no records of people", hint="Bring some in first: mdm ingest DIR."
-            )
-        work.load_memberships()
-        work.connection.execute(
-            f"DELETE FROM {PERSON}_record WHERE record NOT IN (SELECT record FROM membership)"
-        )
-        task.advance(1)
-        work.make_features(PERSON, trained.declaration.feature_columns, attributes)
-        make_keys(work.connection, trained.declaration, records=PERSON, into=_KEYS)
-        task.advance(1)
+        load_indexed(work, trained, attributes)
+        task.advance(2)
         with bulk(settings, writes=True) as store:
             count = write_index(
                 store,
@@ -74,12 +65,27 @@ def make_index(settings: Settings, *, progress: Progress | None = None) -> int:
                 trained.hash,
                 columns=indexed_columns(trained.declaration),
                 features=PERSON,
-                keys=_KEYS,
+                keys=INDEX_KEYS,
                 of=None,
             )
         task.advance(1)
     discard(settings, _WORK)
     return count
+
+
+def load_indexed(work: Workspace, trained: TrainedModel, attributes: Attributes) -> None:
+    """Tables of what the index holds: PERSON, the features of active records that are of somebody, and INDEX_KEYS.
+
+    Raises InputError where there is no record.
+    """
+    if work.load_records(PERSON, attributes) == 0:
+        raise InputError("the store holds no records of people", hint="Bring some in first: mdm ingest DIR.")
+    work.load_memberships()
+    work.connection.execute(
+        f"DELETE FROM {PERSON}_record WHERE record NOT IN (SELECT record FROM membership)"
+    )
+    work.make_features(PERSON, trained.declaration.feature_columns, attributes)
+    make_keys(work.connection, trained.declaration, records=PERSON, into=INDEX_KEYS)
 
 
 def _model_of_edges(store: Bulk) -> TrainedModel:

@@ -172,13 +172,13 @@ def _following(work: UnitOfWork, last: Select[Any]) -> int:
 def registry_of(work: UnitOfWork, records: Collection[int]) -> dict[int, str]:
     """Of those that are active."""
     rows = work.connection.execute(_REGISTRIES, {"records": list(records)})
-    return dict(rows.tuples().all())
+    return {row.record_id: row.registry for row in rows}
 
 
 def homes_of(connection: Connection, records: Collection[int], *, hidden: Collection[str]) -> dict[int, str]:
     """Record to the ID of the person it belongs to, in the order of records, without those of `hidden` registries."""
     rows = connection.execute(_HOMES, {"records": list(records), "hidden": list(hidden)})
-    return dict(sorted(rows.tuples().all()))
+    return {row.record_id: row.entity_id for row in sorted(rows)}
 
 
 def listed_with(work: UnitOfWork, registry: str, household_ref: str) -> list[int]:

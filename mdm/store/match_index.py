@@ -138,20 +138,25 @@ def write_index(
     else:
         _take_out(store, connection, model, of=of)
         chosen = f" SEMI JOIN {of} USING (record_id)"
-    packed = ", ".join(f'"{name}" := "{name}"' for name in columns)
-    told = connection.sql(
-        f"SELECT record_id, CAST(json_merge_patch('{{}}', to_json(struct_pack({packed}))) AS VARCHAR) AS features"
-        f" FROM {features}{chosen} ORDER BY record_id"
-    ).to_arrow_table()
+    told = connection.sql(f"{features_sql(columns, features)}{chosen} ORDER BY record_id").to_arrow_table()
     store.append("match_feature", told)
-    store.append(
-        "match_key",
-        connection.sql(
-            f"SELECT DISTINCT CAST(CASE WHEN key >= {_SIGN} THEN CAST(key AS HUGEINT) - {2 * _SIGN} ELSE key END AS BIGINT) AS key, record_id"
-            f" FROM {keys}{chosen} ORDER BY 1, 2"
-        ).to_arrow_table(),
-    )
+    store.append("match_key", connection.sql(f"{keys_sql(keys)}{chosen} ORDER BY 1, 2").to_arrow_table())
     return int(told.num_rows)
+
+
+def features_sql(columns: Sequence[str], features: str) -> str:
+    """DuckDB: the rows of `match_feature` for a table of features, as `StoredIndex.put` writes one."""
+    packed = ", ".join(f'"{name}" := "{name}"' for name in columns)
+    return (
+        f"SELECT record_id, CAST(json_merge_patch('{{}}', to_json(struct_pack({packed}))) AS VARCHAR) AS features"
+        f" FROM {features}"
+    )
+
+
+def keys_sql(keys: str) -> str:
+    """DuckDB: the rows of `match_key` for a table of keys."""
+    signed = f"CASE WHEN key >= {_SIGN} THEN CAST(key AS HUGEINT) - {2 * _SIGN} ELSE key END"
+    return f"SELECT DISTINCT CAST({signed} AS BIGINT) AS key, record_id FROM {keys}"
 
 
 def _take_out(store: Bulk, connection: duckdb.DuckDBPyConnection, model: Model, *, of: str) -> None:
