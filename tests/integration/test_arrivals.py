@@ -2,6 +2,7 @@
 
 import random
 from contextlib import contextmanager
+from datetime import date
 
 import orjson
 import pytest
@@ -15,6 +16,8 @@ from mdm.registries.attributes import load_attributes
 from mdm.registries.declaration import load_registries
 from mdm.stewardship.service import Identity
 
+# of the year of the deliveries: a later one would have all ages counted anew
+BY = {"actor": "office", "observed_on": date(2025, 12, 1)}
 NEW = {
     "full_name": "Nguyễn Thị Hoa Mười",
     "birth_date": "07/09/1983",
@@ -86,31 +89,19 @@ def stir(arrivals, known, rng, *, times):
         other = rng.choice(known)[2]
         act = rng.choice(["copy", "new", "rename", "number", "gone", "move", "list"])
         if act == "copy":
-            arrivals.upsert(rng.choice(known)[0], f"copy-{turn}", said, actor="office")
+            arrivals.upsert(rng.choice(known)[0], f"copy-{turn}", said, **BY)
         elif act == "new":
-            name = (
-                f"{said['full_name']} {rng.choice(['Anh', 'Bình', 'Chi'])}"
-                if "full_name" in said
-                else "Vũ Văn An"
-            )
-            arrivals.upsert(
-                registry,
-                f"new-{turn}",
-                {"full_name": name, "birth_date": f"{1950 + turn}-03-0{1 + turn % 9}"},
-                actor="office",
-            )
+            called = f"{said.get('full_name', 'Vũ Văn')} {rng.choice(['Anh', 'Bình', 'Chi'])}"
+            born = f"{1950 + turn}-03-0{1 + turn % 9}"
+            arrivals.upsert(registry, f"new-{turn}", {"full_name": called, "birth_date": born}, **BY)
         elif act == "rename" and "full_name" in said:
-            arrivals.upsert(
-                registry, local_id, {**said, "full_name": said["full_name"] + " Em"}, actor="office"
-            )
+            arrivals.upsert(registry, local_id, {**said, "full_name": said["full_name"] + " Em"}, **BY)
         elif act == "number" and "personal_id" in other:
-            arrivals.upsert(registry, local_id, {**said, "personal_id": other["personal_id"]}, actor="office")
+            arrivals.upsert(registry, local_id, {**said, "personal_id": other["personal_id"]}, **BY)
         elif act == "move" and "address" in other:
-            arrivals.upsert(registry, local_id, {**said, "address": other["address"]}, actor="office")
+            arrivals.upsert(registry, local_id, {**said, "address": other["address"]}, **BY)
         elif act == "list" and "household_ref" in other:
-            arrivals.upsert(
-                registry, local_id, {**said, "household_ref": other["household_ref"]}, actor="office"
-            )
+            arrivals.upsert(registry, local_id, {**said, "household_ref": other["household_ref"]}, **BY)
         elif act == "gone":
             arrivals.withdraw(registry, local_id, actor="office")
 
