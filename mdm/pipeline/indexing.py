@@ -73,6 +73,14 @@ def make_index(settings: Settings, *, progress: Progress | None = None) -> int:
     return count
 
 
+def wants_index(settings: Settings) -> bool:
+    """Whether people were matched and there is no index yet."""
+    with bulk(settings) as store:
+        return store.scalar(f"SELECT value FROM meta WHERE name = '{INDEX}'") is None and bool(
+            store.scalar("SELECT 1 FROM membership LIMIT 1")
+        )
+
+
 def load_indexed(work: Workspace, trained: TrainedModel, attributes: Attributes) -> None:
     """Tables of what the index holds: PERSON, the features of active records that are of somebody, and INDEX_KEYS.
 

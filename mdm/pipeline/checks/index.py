@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from mdm.identity.events import EventKind
 from mdm.pipeline.checks.opened import Found, Opened, columns
@@ -15,6 +14,9 @@ from mdm.pipeline.workspace import workspace
 from mdm.registries.attributes import load_attributes
 from mdm.store.match_index import INDEX, features_sql, keys_sql
 from mdm.store.models import read_model
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _TABLES = ("match_key", "match_feature")
 
