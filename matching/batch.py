@@ -57,7 +57,7 @@ def score_pairs(
     linker = Linker(api.register(records, dataset_display_name=f"score_{records}"), splink_settings(trained))
     logging.getLogger("splink").setLevel(logging.CRITICAL)  # Linker() sets it to INFO
     for column in model.term_frequency_columns:
-        _register_frequencies(connection, api, linker, trained, column, records=records)
+        register_frequencies(connection, api, linker, trained, column, records=records)
     total = connection.execute(f"SELECT COUNT(*) FROM {pairs}").fetchall()[0][0]
     names = [comparison.name for comparison in model.comparisons] if parts else []
     connection.execute(
@@ -94,7 +94,7 @@ def score_pairs(
     return Scored(pairs=total, edges=edges, conflicts=conflicts)
 
 
-def _register_frequencies(
+def register_frequencies(
     connection: duckdb.DuckDBPyConnection,
     api: DuckDBAPI,
     linker: Linker,

@@ -36,6 +36,7 @@ class OnlineMatcher:
 
     def __init__(self, trained: TrainedModel) -> None:
         self.trained, self.model = trained, trained.declaration
+        self.hash = trained.hash
         self.scorer = Scorer(trained)
 
     def candidates(self, arriving: Mapping[int, Record], index: Index) -> set[Pair]:

@@ -74,7 +74,7 @@ class Linking:
             self.work,
             changed,
             edges,
-            model=self.matcher.trained.hash,
+            model=self.matcher.hash,
             name=self.matcher.model.name,
             stamp=self.stamp,
         )

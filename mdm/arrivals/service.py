@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from matching.online import OnlineMatcher
-from matching.standardise.features import features
+from matching.standardise.features import Features
 from matching.standardise.units import default_units
 from mdm.arrivals.candidates import Matches, by_person
 from mdm.arrivals.linking import KIND, Linking
@@ -93,7 +93,8 @@ class Arrivals:
         )
         self._hashes = {code: declaration_hash(declared) for code, declared in registries.items()}
         self._units = default_units()
-        self._matchers: dict[str, OnlineMatcher] = {}
+        self._made = Features(KIND, declaration=attributes.of(KIND), units=self._units)
+        self._matchers: dict[str, tuple[OnlineMatcher, list[str]]] = {}
         self._lock = threading.Lock()
 
     # --- writing -------------------------------------------------------------------------------------------------
@@ -180,8 +181,7 @@ class Arrivals:
     ) -> Arrived:
         first = work.last_event() + 1
         stamp = Stamp(at=self._identity.source.now(), actor=actor, reason=_REASON)
-        matcher = self._matcher(work.connection)
-        index = self._index(work.connection, matcher)
+        matcher, index = self._served(work.connection)
         record = land(work, arriving, standing, declaration=self._hashes[arriving.registry], stamp=stamp)
         made = None if said is None else self._features(work, said.attributes)
         lists = {standing.household_ref if standing else None, arriving.attributes.get("household_ref")} - {
@@ -227,8 +227,7 @@ class Arrivals:
         day = observed_on or date.today()  # noqa: DTZ011
         said = standardise(given, declared=self._attributes.of(KIND), units=self._units, as_of=day)
         with looking(self._identity.engine) as connection:
-            matcher = self._matcher(connection)
-            index = self._index(connection, matcher)
+            matcher, index = self._served(connection)
             arriving = index.restricted(self._features_of(said.attributes))
             found = sorted(other for _, other in matcher.candidates({_ARRIVING: arriving}, index))
             candidates = homes_of(connection, found, hidden=hidden)
@@ -240,7 +239,7 @@ class Arrivals:
                 matcher.model, {record: (candidates[record], pair) for (_, record), pair in scored.items()}
             ),
             issues=said.issues,
-            model=matcher.trained.hash,
+            model=matcher.hash,
         )
 
     # --- what a record says, and of whom -------------------------------------------------------------------------
@@ -257,7 +256,7 @@ class Arrivals:
         return self._features_of(attributes)
 
     def _features_of(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
-        return features(KIND, attributes, declaration=self._attributes.of(KIND), units=self._units)
+        return self._made.of(attributes)
 
     def _home(
         self, work: UnitOfWork, standing: Standing | None, expected: Mapping[str, int] | None
@@ -283,12 +282,8 @@ class Arrivals:
     def _fresh(self, work: UnitOfWork) -> Any:
         return lambda kind, count: self._identity.fresh_numbers(work, kind, count)
 
-    @staticmethod
-    def _index(connection: Connection, matcher: OnlineMatcher) -> StoredIndex:
-        return StoredIndex(connection, matcher.model, columns=indexed_columns(matcher.model))
-
-    def _matcher(self, connection: Connection) -> OnlineMatcher:
-        """Of the model by which the index is made."""
+    def _served(self, connection: Connection) -> tuple[OnlineMatcher, StoredIndex]:
+        """The index, and its matcher: of the model by which it was made."""
         named = index_model(connection)
         if named is None:
             raise IndexMissingError(
@@ -299,8 +294,10 @@ class Arrivals:
                 body = connection.scalar(
                     models.select().with_only_columns(models.c.body).where(models.c.hash == named)
                 )
-                self._matchers = {named: OnlineMatcher(parse_model(str(body), named))}
-            return self._matchers[named]
+                matcher = OnlineMatcher(parse_model(str(body), named))
+                self._matchers = {named: (matcher, indexed_columns(matcher.model))}
+            matcher, columns = self._matchers[named]
+        return matcher, StoredIndex(connection, matcher.model, columns=columns)
 
 
 def _housemates(

@@ -54,7 +54,7 @@ def make_index(settings: Settings, *, progress: Progress | None = None) -> int:
     attributes = load_attributes(settings.attributes_file)
     with (progress or Silent()).task("index", total=3) as task, workspace(settings, _WORK) as work:
         with bulk(settings) as store:
-            trained = _model_of_edges(store)
+            trained = model_of_edges(store)
         load_indexed(work, trained, attributes)
         task.advance(2)
         with bulk(settings, writes=True) as store:
@@ -96,7 +96,7 @@ def load_indexed(work: Workspace, trained: TrainedModel, attributes: Attributes)
     make_keys(work.connection, trained.declaration, records=PERSON, into=INDEX_KEYS)
 
 
-def _model_of_edges(store: Bulk) -> TrainedModel:
+def model_of_edges(store: Bulk) -> TrainedModel:
     """The model of the edges that stand: a promoted one comes into force with the next run."""
     used = store.scalar(
         "SELECT model FROM edge WHERE model IN (SELECT hash FROM model WHERE name = 'person') ORDER BY from_event DESC LIMIT 1"

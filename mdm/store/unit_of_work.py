@@ -62,6 +62,7 @@ class UnitOfWork:
         self._row: dict[str, RowMapping] = {}
         self._number_since: dict[str, int] = {}
         self._sequence: dict[str, int] = {}
+        self._event: int | None = None
 
     # --- reading -------------------------------------------------------------------------------------------------
 
@@ -135,7 +136,10 @@ class UnitOfWork:
         )
 
     def last_event(self) -> int:
-        return self._last(sql.LAST_EVENT)
+        """Nobody else writes while this transaction does."""
+        if self._event is None:
+            self._event = self._last(sql.LAST_EVENT)
+        return self._event
 
     def meta(self, name: str) -> str | None:
         return self.connection.scalar(select(meta.c.value).where(meta.c.name == name))
@@ -205,6 +209,7 @@ class UnitOfWork:
             self.connection.execute(sql.ADD_EVENT, seal_one(kind, about, data, seq=seq, stamp=stamp))
             if kind is EventKind.NUMBER_ISSUED:
                 self._sequence[data["number"]] = data["sequence"]
+            self._event = seq
             before = self._before()
             touched = self.state.apply(seq, kind, about, data)
             self._write(seq, about, touched, before, stamp)
