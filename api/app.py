@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -20,6 +20,7 @@ from api.routers import (
     audit,
     crosswalk,
     decisions,
+    events,
     matching,
     merges,
     numbers,
@@ -28,10 +29,12 @@ from api.routers import (
     records,
     reviews,
     sessions,
+    subscriptions,
 )
 from api.schemas.common import Problem
 from api.schemas.records import LineAnswer, RecordLine
 from api.security import Limits
+from mdm.feed.worker import in_background
 from mdm.queries.serving import Serving
 from mdm.settings import Settings
 
@@ -53,28 +56,34 @@ _TAGS = {
     "reviews": "What the matching leaves to a person",
     "approvals": "What needs a second person",
     "numbers": "Social-security numbers by hand",
+    "events": "What has changed, in order",
+    "subscriptions": "Webhooks: who is told of events",
     "audit": "The signed log, proofs, who read whom",
     "sessions": "Signing in without an identity provider",
     "operating": "For whoever runs the server",
 }
 
 
-def create_app(settings: Settings, *, more: Sequence[APIRouter] = ()) -> FastAPI:
+def create_app(settings: Settings, *, sends_webhooks: bool = False) -> FastAPI:
     """The app of one store, which is opened when the app starts.
 
     Args:
         settings: of the installation.
-        more: routers of other rooms, put under /v1.
+        sends_webhooks: whether a thread of this process does.
     """
     metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.serving = serving = await run_in_threadpool(Serving, settings)
+        with_it = ExitStack()
+        with_it.callback(serving.close)
+        if sends_webhooks:
+            with_it.enter_context(in_background(settings))
         try:
             yield
         finally:
-            await run_in_threadpool(serving.close)
+            await run_in_threadpool(with_it.close)
 
     app = FastAPI(
         title="Master data of people and households",
@@ -114,11 +123,12 @@ def create_app(settings: Settings, *, more: Sequence[APIRouter] = ()) -> FastAPI
                 reviews,
                 approvals,
                 numbers,
+                events,
+                subscriptions,
                 audit,
                 sessions,
             )
         ),
-        *more,
     ]
     for routes in native:
         app.include_router(routes, prefix="/v1")

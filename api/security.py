@@ -180,5 +180,7 @@ BySteward = Annotated[Asked, Depends(Allowed(Role.STEWARD))]
 ByApprover = Annotated[Asked, Depends(Allowed(Role.APPROVER))]
 ByAuditor = Annotated[Asked, Depends(Allowed(Role.AUDITOR))]
 ByAuditorOrAdmin = Annotated[Asked, Depends(Allowed(Role.AUDITOR, Role.ADMIN))]
+ByOwnerOfSubscriptions = Annotated[Asked, Depends(Allowed(Role.ADMIN, Role.REGISTRY))]
+"""Registries have their own, an administrator all."""
 ByOperator = Annotated[Asked, Depends(Allowed(Role.AUDITOR, Role.ADMIN, purpose=False))]
 """Without a purpose: nothing about people is answered."""

@@ -15,4 +15,5 @@ if TYPE_CHECKING:
 def make_app() -> FastAPI:
     """By the settings of the environment."""
     log_as_json()
-    return create_app(Settings())
+    settings = Settings()
+    return create_app(settings, sends_webhooks=settings.webhook_worker)

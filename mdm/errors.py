@@ -62,6 +62,12 @@ class NoSubscriptionError(InputError):
     code = "input.no_subscription"
 
 
+class NoDeadLetterError(InputError):
+    """There is no such dead letter of the subscription."""
+
+    code = "input.no_dead_letter"
+
+
 class StoreError(MdmError):
     code = "store"
     exit_code = 5

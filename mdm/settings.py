@@ -74,6 +74,9 @@ class Settings(BaseSettings):
     webhook_ca_file: Path | None = Field(
         None, description="Certificates (PEM) of who signs those of webhook receivers, beside the system's"
     )
+    webhook_worker: bool = Field(
+        default=True, description="Whether `mdm serve` sends webhooks too; else `mdm webhooks run` does"
+    )
     webhook_timeout: float = Field(
         15, gt=0, le=300, description="Seconds that a receiver has to take a message"
     )

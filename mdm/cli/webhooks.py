@@ -61,19 +61,20 @@ def events(
 ) -> None:
     """Show events in order, each with the people that it affects and how they stood afterwards."""
     from mdm.feed.events import Feed
-    from mdm.feed.subscriptions import viewer_of
+    from mdm.queries.viewer import viewer_on_behalf
     from mdm.registries.attributes import load_attributes
-    from mdm.registries.declaration import load_registries, sealed_codes
+    from mdm.registries.declaration import load_registries
     from mdm.store.engine import make_engine
+    from mdm.store.sealing import sealing_rules
 
     with opened_store(store) as settings:
-        registries = load_registries(
-            settings.registries_folder, attributes=load_attributes(settings.attributes_file)
-        )
+        attributes = load_attributes(settings.attributes_file)
+        registries = load_registries(settings.registries_folder, attributes=attributes)
+        viewer = viewer_on_behalf(registries, registry=registry, sees_sealed=include_sealed)
+        rules = sealing_rules(settings, registries, attributes)
         engine = make_engine(settings)
         try:
-            viewer = viewer_of(sealed_codes(registries), registry=registry, sees_sealed=include_sealed)
-            page = Feed(engine).page(viewer, after=after, limit=limit, kinds=kinds)
+            page = Feed(engine, rules).page(viewer, after=after, limit=limit, kinds=kinds)
         finally:
             engine.dispose()
         if as_json:

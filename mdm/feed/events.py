@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mdm.errors import InputError, LogReplacedError
 from mdm.feed.position import Position, cursor, mark, parse_cursor
-from mdm.feed.viewer import Viewer, may_be_told, visible
+from mdm.feed.visibility import may_be_told, visible
 from mdm.identity.events import EventKind
 from mdm.store.affected import (
     Logged,
@@ -27,9 +27,12 @@ from mdm.store.engine import SETTINGS
 from mdm.store.faults import faults_told
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from sqlalchemy import Connection, Engine
+
+    from mdm.queries.viewer import Viewer
+    from mdm.store.golden import GoldenRules
 
 MOST_EVENTS = 1000
 """Of the log that one page looks at, and the most that it tells."""
@@ -40,7 +43,7 @@ _ENTITIES_A_PAGE = 2000
 
 @dataclass(frozen=True)
 class Changed:
-    """How an entity stood after an event. `version` is None for a reader from whom a registry is hidden."""
+    """How an entity stood after an event. `version` is None for registries, and for staff from whom a registry is hidden."""
 
     id: str
     kind: str
@@ -83,8 +86,8 @@ class _Part:
 class Feed:
     """Reads of one store's log. Safe to share between threads."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, rules: Mapping[str, GoldenRules]) -> None:
+        self._engine, self._rules = engine, rules
 
     def page(
         self,
@@ -116,7 +119,9 @@ class Feed:
         ):
             last = last_event(connection)
             _check(connection, position, known, last)
-            return read_page(connection, viewer, position, upto=last, limit=limit, kinds=wanted)
+            return read_page(
+                connection, viewer, position, upto=last, limit=limit, kinds=wanted, rules=self._rules
+            )
 
     def last(self) -> int:
         """The number of the last event."""
@@ -146,12 +151,13 @@ def read_page(
     upto: int,
     limit: int,
     kinds: frozenset[str] | None,
+    rules: Mapping[str, GoldenRules],
 ) -> Page:
     """The page is the same whenever it is read: of the same viewer, position, `upto` (an event), limit and kinds."""
     rows = events_after(connection, position.seq, upto=upto, limit=MOST_EVENTS, kinds=kinds)
     looked_at = rows[-1].seq if len(rows) == MOST_EVENTS else upto
     parts, stopped = _parts(connection, rows, position, may_be_told(connection, viewer, rows), limit)
-    events = _told(connection, viewer, parts)
+    events = _told(connection, viewer, parts, rules)
     reached = stopped or Position(max(looked_at, position.seq))
     at = event_times(connection, [reached.seq]).get(reached.seq)
     return Page(events, cursor(reached, at), reached.seq < upto, reached)
@@ -169,7 +175,7 @@ def _check(connection: Connection, position: Position, known: str | None, last: 
             hint="Read again from an event before the restore, or from 0.",
         )
     if position.seq > last:
-        raise InputError(f"event {position.seq} has not happened: the last one is {last}", where="after")
+        raise InputError(f"this event has not happened: the last one is {last}", where="after")
 
 
 def _parts(
@@ -199,10 +205,13 @@ def _parts(
     return parts, None
 
 
-def _told(connection: Connection, viewer: Viewer, parts: list[_Part]) -> list[FeedEvent]:
+def _told(
+    connection: Connection, viewer: Viewer, parts: list[_Part], rules: Mapping[str, GoldenRules]
+) -> list[FeedEvent]:
     """Without events that affect only entities that the viewer may not see."""
     stood = standings(connection, {(part.of.seq, key) for part in parts for key in part.keys})
-    seen = visible(connection, viewer, stood, {part.of.seq: part.of.kind for part in parts})
+    seen = visible(connection, viewer, stood, {part.of.seq: part.of.kind for part in parts}, rules)
+    is_told_versions = viewer.is_staff and not viewer.hidden
     events = []
     for part in parts:
         seq = part.of.seq
@@ -221,7 +230,7 @@ def _told(connection: Connection, viewer: Viewer, parts: list[_Part]) -> list[Fe
                         s.kind,
                         s.status,
                         s.superseded_by,
-                        None if viewer.hidden else s.version,
+                        s.version if is_told_versions else None,
                     )
                     for s in shown
                 ],

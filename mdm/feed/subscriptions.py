@@ -9,21 +9,28 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from mdm.errors import ConfigurationError, InputError, NoSubscriptionError, RepeatedKeyError
+from mdm.errors import (
+    ConfigurationError,
+    InputError,
+    NoDeadLetterError,
+    NoSubscriptionError,
+    RepeatedKeyError,
+)
 from mdm.feed import signing
 from mdm.feed.addresses import check_url
 from mdm.feed.events import known_kinds
 from mdm.feed.position import parse_cursor
-from mdm.feed.viewer import Viewer
 from mdm.identity.clock import utc_now
+from mdm.queries.viewer import Viewer, viewer_on_behalf
 from mdm.registries.attributes import load_attributes
-from mdm.registries.declaration import load_registries, sealed_codes
+from mdm.registries.declaration import load_registries
 from mdm.store import webhooks
 from mdm.store.affected import last_event
 from mdm.store.engine import SETTINGS
 from mdm.store.faults import faults_told
 from mdm.store.keys import make_webhook_key, webhook_key
-from mdm.store.webhooks import ACTIVE, DEAD, PAUSED, STOPPED, Span, Subscription
+from mdm.store.sealing import sealing_rules
+from mdm.store.webhooks import ACTIVE, DEAD, PAUSED, PENDING, STOPPED, Span, Subscription
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -81,20 +88,19 @@ class DeadLetter:
 class Subscriptions:
     """Of one store. Each method is a transaction of its own; safe to share between threads.
 
-    Where a method takes `of`, registries, there are only the subscriptions of these. All raise NoSubscriptionError.
+    Where a method takes `of`, registries, there are only the subscriptions of these. All raise NoSubscriptionError, and those that take
+    the number of a dead letter NoDeadLetterError.
     """
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
-        registries = load_registries(
-            settings.registries_folder, attributes=load_attributes(settings.attributes_file)
-        )
-        self._registries = frozenset(registries)
-        self.sealed = sealed_codes(registries)
+        attributes = load_attributes(settings.attributes_file)
+        self._registries = load_registries(settings.registries_folder, attributes=attributes)
+        self.rules = sealing_rules(settings, self._registries, attributes)
         self._engine, self._settings = engine, settings
 
     def viewer(self, found: Subscription) -> Viewer:
         """As whom it is told."""
-        return viewer_of(self.sealed, registry=found.registry, sees_sealed=found.sees_sealed)
+        return viewer_on_behalf(self._registries, registry=found.registry, sees_sealed=found.sees_sealed)
 
     def create(
         self,
@@ -133,7 +139,7 @@ class Subscriptions:
             last = last_event(connection)
             position = last if after is None else parse_cursor(after)[0].seq
             if position > last:
-                raise InputError(f"event {position} has not happened: the last one is {last}", where="after")
+                raise InputError(f"this event has not happened: the last one is {last}", where="after")
             if not webhooks.subscriptions(connection):
                 make_webhook_key(self._settings)
             signing_key = webhook_key(self._settings)
@@ -262,7 +268,7 @@ class Subscriptions:
     ) -> Span:
         """Sends events again: those after a position and up to an event, None for the last one that was sent.
 
-        They come before what has not been handed out yet.
+        They come before what has not been handed out yet. What already waits to be sent again is not added a second time.
         """
         with self._changing(subscription, of) as (connection, found):
             ends = found.position if upto is None else upto
@@ -273,6 +279,9 @@ class Subscriptions:
                     where="upto",
                     hint="Give a position before an event that was.",
                 )
+            for waits in webhooks.spans(connection, subscription, state=PENDING):
+                if (waits.after, waits.after_key, waits.upto, waits.attempts) == (begins, 0, ends, 0):
+                    return waits
             return webhooks.add_span(connection, subscription, after=begins, upto=ends, now=utc_now())
 
     # --- parts ---------------------------------------------------------------------------------------------------
@@ -319,12 +328,6 @@ class Subscriptions:
         )
 
 
-def viewer_of(sealed: frozenset[str], *, registry: str | None = None, sees_sealed: bool = False) -> Viewer:
-    """From whom the sealed registries are hidden. A registry sees itself, also when it is sealed."""
-    hidden = frozenset() if sees_sealed else sealed - {registry}
-    return Viewer(frozenset(hidden), None if registry is None else frozenset({registry}))
-
-
 def key_of(settings: Settings, found: Subscription) -> bytes:
     """The webhook key; refuses one other than the subscription's secret derives from."""
     key = webhook_key(settings)
@@ -359,8 +362,8 @@ def _asked(of: Subscription) -> tuple[object, ...]:
 
 
 def _none() -> NoSubscriptionError:
-    return NoSubscriptionError("There is no such subscription.", hint="See mdm webhooks list.")
+    return NoSubscriptionError("There is no such subscription.", hint="See the list of subscriptions.")
 
 
-def _no_letter() -> InputError:
-    return InputError("there is no such dead letter", where="number", hint="See mdm webhooks dead.")
+def _no_letter() -> NoDeadLetterError:
+    return NoDeadLetterError("There is no such dead letter.", hint="See the list of dead letters.")

@@ -169,6 +169,7 @@ class Worker:
                 upto=span.upto,
                 limit=EVENTS_A_MESSAGE,
                 kinds=found.kinds,
+                rules=self._subscriptions.rules,
             )
             if not page.events:
                 self._goes_on(connection, span, page)

@@ -8,21 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from golden_record.policy import load_policy
 from mdm.errors import InputError, NotFoundError
 from mdm.identity.numbers import LIVE, NumberKind
 from mdm.registries.attributes import SSN, load_attributes
 from mdm.registries.declaration import load_registries
 from mdm.store.engine import SETTINGS
 from mdm.store.faults import faults_told
-from mdm.store.golden import GoldenRules
 from mdm.store.history import history
 from mdm.store.lineage import value_lineages
 from mdm.store.membership_lineage import membership_lineage
 from mdm.store.moments import read_moment
 from mdm.store.prov import provenance
 from mdm.store.resolving import Name, parse_name, resolve
-from mdm.store.sealing import entity_seen
+from mdm.store.sealing import entity_seen, sealing_rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -80,10 +78,7 @@ class People:
     def __init__(self, settings: Settings, engine: Engine) -> None:
         self.attributes = load_attributes(settings.attributes_file)
         self.registries = load_registries(settings.registries_folder, attributes=self.attributes)
-        person = GoldenRules.declared(
-            load_policy(settings.person_policy_file), self.registries, self.attributes
-        )
-        self.rules = {"person": person}
+        self.rules = sealing_rules(settings, self.registries, self.attributes)
         self.engine = engine
 
     def one(

@@ -9,6 +9,8 @@ from mdm.access.authentication import Authenticator
 from mdm.access.purposes import load_purposes
 from mdm.arrivals.service import Arrivals
 from mdm.errors import MdmError, StoreError
+from mdm.feed.events import Feed
+from mdm.feed.subscriptions import Subscriptions
 from mdm.queries.audit import Audit
 from mdm.queries.people import People
 from mdm.stewardship.desk import Desk
@@ -38,6 +40,8 @@ class Serving:
         )
         self.desk = Desk(self._engine, claim_minutes=settings.claim_minutes)
         self.audit = Audit(settings, self._engine)
+        self.feed = Feed(self._engine, self.people.rules)
+        self.subscriptions = Subscriptions(self._engine, settings)
         self.authenticator = Authenticator(settings, self._engine)
         self.access_log = AccessLog(self._engine)
         self._file = self._identity_of_file()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from mdm.access.principal import Principal, Role
 from mdm.registries.declaration import sealed_codes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mdm.access.principal import Principal
     from mdm.registries.declaration import RegistryDeclaration
 
 
@@ -43,3 +43,18 @@ def viewer_of(principal: Principal, registries: Mapping[str, RegistryDeclaration
     own = frozenset(code for code in principal.registries if code in registries)
     granted = frozenset(name for code in own for name in registries[code].reads)
     return Viewer(hidden, granted, own)
+
+
+def viewer_on_behalf(
+    registries: Mapping[str, RegistryDeclaration],
+    *,
+    registry: str | None = None,
+    sees_sealed: bool = False,
+) -> Viewer:
+    """As whom others are told, or the operator looks: as a registry sees things, else as staff; with or without sealed registries.
+
+    A registry sees itself, also when it is sealed.
+    """
+    role, own = (Role.AUDITOR, ()) if registry is None else (Role.REGISTRY, (registry,))
+    seen = viewer_of(Principal("", frozenset({role}), frozenset(own)), registries)
+    return replace(seen, hidden=frozenset()) if sees_sealed else seen

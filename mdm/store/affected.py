@@ -65,12 +65,6 @@ class Stay:
     until: int | None
 
 
-@dataclass(frozen=True)
-class Golden:
-    values: Mapping[str, Any]
-    provenance: Mapping[str, Any]
-
-
 # --- events ----------------------------------------------------------------------------------------------------------
 
 
@@ -164,12 +158,12 @@ def registries_of(connection: Connection, records: Collection[int]) -> dict[int,
 
 def replaced_golden(
     connection: Connection, seq: int, keys: Collection[int]
-) -> dict[int, tuple[Golden, Golden]]:
-    """Entity key to the golden record that the event ended and the one that it began, where it did both."""
-    ended: dict[int, Golden] = {}
-    begun: dict[int, Golden] = {}
-    for key, since, values, provenance in _of_many(connection, _GOLDENS, keys, seq=seq):
-        (begun if since == seq else ended)[key] = Golden(orjson.loads(values), orjson.loads(provenance))
+) -> dict[int, tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """Entity key to the golden values that the event ended and those that it began, where it did both."""
+    ended: dict[int, Mapping[str, Any]] = {}
+    begun: dict[int, Mapping[str, Any]] = {}
+    for key, since, values in _of_many(connection, _GOLDENS, keys, seq=seq):
+        (begun if since == seq else ended)[key] = orjson.loads(values)
     return {key: (ended[key], begun[key]) for key in begun.keys() & ended.keys()}
 
 
@@ -238,7 +232,7 @@ _STAYS = (
     .where(membership.c.entity_key.in_(_GIVEN))
 )
 _REGISTRIES = select(record.c.record_id, record.c.registry).where(record.c.record_id.in_(_GIVEN))
-_GOLDENS = select(golden.c.entity_key, golden.c.from_event, golden.c["values"], golden.c.provenance).where(
+_GOLDENS = select(golden.c.entity_key, golden.c.from_event, golden.c["values"]).where(
     golden.c.entity_key.in_(_GIVEN),
     or_(
         golden.c.from_event == bindparam("seq", type_=BigInteger),

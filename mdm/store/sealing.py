@@ -14,11 +14,13 @@ import orjson
 from sqlalchemy import BigInteger, Text, bindparam, select
 
 from golden_record.contribution import Contribution
+from golden_record.policy import load_policy
 from golden_record.provenance import golden_hash
 from golden_record.rules import Setting
 from golden_record.survivorship import survive
 from mdm.errors import NotFoundError
 from mdm.identity.state import RETIRED
+from mdm.store.golden import GoldenRules
 from mdm.store.history import EntityAt, StandingGolden, entity_at
 from mdm.store.moments import SEQ, Moment, read_moment, version_at
 from mdm.store.record_sources import load_sources
@@ -30,7 +32,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from mdm.store.golden import GoldenRules
+    from mdm.registries.attributes import Attributes
+    from mdm.registries.declaration import RegistryDeclaration
+    from mdm.settings import Settings
     from mdm.store.history import Member
 
 
@@ -40,6 +44,14 @@ class Seen:
 
     entity: EntityAt
     sealed: bool
+
+
+def sealing_rules(
+    settings: Settings, registries: Mapping[str, RegistryDeclaration], attributes: Attributes
+) -> dict[str, GoldenRules]:
+    """By kind of entity, of those whose golden records can be computed anew: people."""
+    policy = load_policy(settings.person_policy_file)
+    return {policy.kind: GoldenRules.declared(policy, registries, attributes)}
 
 
 def entity_seen(
@@ -57,7 +69,7 @@ def entity_seen(
         entity_id: the entity, which may be merged.
         moment: as of when.
         hidden: registries of which the reader may not know.
-        rules: golden rules by kind of entity; of a kind without any no golden record is told where something is left out.
+        rules: `sealing_rules`; of a kind without any no golden record is told where something is left out.
 
     Raises:
         NotFoundError: there was no such entity, or the reader may not know of any record it ever had.

@@ -9,8 +9,9 @@ from sqlalchemy import select
 from mdm.errors import InputError, LogReplacedError
 from mdm.feed import events as feed_events
 from mdm.feed.events import Feed
-from mdm.feed.viewer import Viewer
 from mdm.identity.commands import Decide, DecisionKind, Merge, Split, Unmerge
+from mdm.queries.people import People
+from mdm.queries.viewer import Viewer
 from mdm.store.engine import reading
 from mdm.store.history import entity_at, history
 from mdm.store.moments import read_moment
@@ -20,8 +21,17 @@ from tests.integration.merging import Steward
 from tests.integration.test_concurrency import people
 from tests.village import Village
 
-EVERYTHING = Viewer()
-OUTSIDER = Viewer(hidden=frozenset({"school"}))
+EVERYTHING = Viewer(frozenset(), None, None)
+OUTSIDER = Viewer(frozenset({"school"}), None, None)
+
+
+def registry(code):
+    return Viewer(frozenset({"school"}), frozenset(), frozenset({code}))
+
+
+def feed_of(village):
+    engine = village.identity.engine
+    return Feed(engine, People(village.settings, engine).rules)
 
 
 @pytest.fixture
@@ -33,7 +43,7 @@ def village(engine, tmp_path):
 
 @pytest.fixture
 def feed(village):
-    return Feed(village.identity.engine)
+    return feed_of(village)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +57,7 @@ def lived(engine, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def log(lived):
-    return Feed(lived.identity.engine)
+    return feed_of(lived)
 
 
 def all_of(feed, viewer=EVERYTHING, *, after="0", limit=100, kinds=None):
@@ -155,10 +165,7 @@ def test_a_sealed_record_changes_nothing_for_who_may_not_know_of_it(village, fee
     village.run()
     assert told_of(all_of(feed, after=after), name) != []
     assert told_of(all_of(feed, OUTSIDER, after=after), name) == []
-    assert (
-        told_of(all_of(feed, Viewer(frozenset({"school"}), frozenset({"population"})), after=after), name)
-        == []
-    )
+    assert told_of(all_of(feed, registry("population"), after=after), name) == []
     assert all_of(feed, OUTSIDER)[: len(before)] == before
 
 
@@ -191,7 +198,7 @@ def test_versions_would_count_hidden_moves(lived, log):
 
 
 def test_a_registry_is_told_of_its_own_people_and_of_what_becomes_of_them(village, feed):
-    tax = Viewer(hidden=frozenset({"school"}), registries=frozenset({"tax"}))
+    tax = registry("tax")
     mine = {name for record, name in village.homes().items() if record.startswith("tax/")}
     assert {changed.id for e in all_of(feed, tax) for changed in e.entities} == mine
     after = str(feed.last())
@@ -249,7 +256,7 @@ def test_a_position_of_a_log_that_was_replaced_is_refused(village, feed):
 def test_a_reader_that_follows_concurrent_writers_misses_nothing(engine, tmp_path):
     """Two stewards write while a reader asks for what is new, again and again."""
     village = people(tmp_path, engine, count=12)
-    feed = Feed(village.identity.engine)
+    feed = feed_of(village)
     done = Event()
 
     def follow():

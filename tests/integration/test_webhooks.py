@@ -23,19 +23,17 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from mdm.errors import InputError, NoSubscriptionError, RepeatedKeyError, StoreBusyError
 from mdm.feed import worker as workers
-from mdm.feed.events import Feed
 from mdm.feed.subscriptions import Subscriptions
-from mdm.feed.viewer import Viewer
 from mdm.feed.worker import Worker, alone, in_background
 from mdm.identity.commands import Decide, DecisionKind, Merge, Revoke
 from mdm.store.engine import make_engine
 from mdm.store.tables import decision, subscription
 from tests.engines import POSTGRESQL, SQLITE, change
 from tests.integration.test_concurrency import village_environment
+from tests.integration.test_feed import OUTSIDER, feed_of
 from tests.receiver import answers, closes, drips, receiving, says_nothing
 
 LOOPBACK = (ip_network("127.0.0.1"), ip_network("::1"))
-OUTSIDER = Viewer(frozenset({"school"}))
 QUICK = {"webhook_networks": LOOPBACK, "webhook_timeout": 1, "webhook_retry": 0.01, "webhook_attempts": 3}
 
 
@@ -111,12 +109,12 @@ def happen(village, count):
 
 
 def last(village):
-    return Feed(village.identity.engine).last()
+    return feed_of(village).last()
 
 
 def everything(village):
     """Numbers of all events that do not only tell of a sealed registry."""
-    page = Feed(village.identity.engine).page(OUTSIDER, limit=1000)
+    page = feed_of(village).page(OUTSIDER, limit=1000)
     assert not page.more
     return [e.seq for e in page.events]
 
@@ -141,7 +139,7 @@ def test_events_arrive_in_order_once_and_signed(village, settings, desk, monkeyp
         assert receiver.seqs() == everything(village)
     assert len({got.id for got in receiver.got}) == len(receiver.got) > 3
     verifier, stranger = Webhook(made.secret), Webhook("whsec_" + base64.b64encode(b"x" * 32).decode())
-    page = Feed(village.identity.engine).page(OUTSIDER, limit=1000)
+    page = feed_of(village).page(OUTSIDER, limit=1000)
     told = {e.seq: e for e in page.events}
     for got in receiver.got:
         body = verifier.verify(got.body, got.headers)

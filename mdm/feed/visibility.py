@@ -1,25 +1,30 @@
-"""What of the log a reader may see.
+"""What of the log a viewer may be told.
 
-Membership in a sealed registry is itself a secret. To a reader from whom a registry is hidden an event is told as if its records
-were not there: not at all if it moved or decided on nothing else, and of no entity that has no other record. Entity versions count
-every move, so that reader is not told them.
+Membership in a sealed registry is itself a secret. To a viewer from whom a registry is hidden an event is told as if its records
+were not there: not at all if it moved or decided on nothing else, of no entity that has no other record, and a new golden record only
+if it is another one without them too. Entity versions count every move, so that viewer is not told them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+from mdm.errors import NotFoundError
 from mdm.identity.events import EventKind
 from mdm.identity.state import ACTIVE, RETIRED
 from mdm.store.affected import DECISIONS, registries_of, replaced_golden, stays
+from mdm.store.moments import read_moment
+from mdm.store.sealing import entity_seen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Connection
 
-    from mdm.store.affected import Golden, Logged, Standing
+    from mdm.queries.viewer import Viewer
+    from mdm.store.affected import Logged, Standing
+    from mdm.store.golden import GoldenRules
 
 _MOVES = frozenset(
     {
@@ -31,18 +36,6 @@ _MOVES = frozenset(
         EventKind.ENTITY_SPLIT,
     }
 )
-
-
-@dataclass(frozen=True)
-class Viewer:
-    """`hidden` are registries whose records the reader may not know of; with `registries` only people with a record of one are told of."""
-
-    hidden: frozenset[str] = frozenset()
-    registries: frozenset[str] | None = None
-
-    @property
-    def sees_all(self) -> bool:
-        return not self.hidden and self.registries is None
 
 
 def may_be_told(connection: Connection, viewer: Viewer, events: Sequence[Logged]) -> set[int]:
@@ -65,13 +58,14 @@ def visible(
     viewer: Viewer,
     stood: Mapping[tuple[int, int], Standing],
     kinds: Mapping[int, str],
+    rules: Mapping[str, GoldenRules],
 ) -> dict[tuple[int, int], Standing]:
-    """Of events and keys of entities, with how these stood, those that the reader may be told, and as what.
+    """Of events and keys of entities, with how these stood, those that the viewer may be told, and as what.
 
     An entity is seen by who has a record in it at the event or moved by it; of one that ended also by who had one before. One that
-    holds only hidden records is retired for this reader.
+    holds only hidden records is retired for this viewer.
     """
-    if viewer.sees_all:
+    if not viewer.hidden and viewer.registries is None:
         return dict(stood)
     times = stays(connection, {key for _, key in stood})
     seen: dict[tuple[int, int], Standing] = {}
@@ -86,38 +80,33 @@ def visible(
             seen[seq, key] = replace(standing, status=RETIRED) if is_left else standing
     if viewer.hidden:
         for seq in {seq for seq, _ in seen if kinds[seq] == EventKind.GOLDEN_COMPUTED}:
-            for key in _same_golden(connection, viewer, seq, {key for its, key in seen if its == seq}):
-                del seen[seq, key]
+            told = {key: standing.entity_id for (its, key), standing in seen.items() if its == seq}
+            sealed = {
+                key for key in told if any(stay.registry in viewer.hidden for stay in times.get(key, ()))
+            }
+            for key, (old, new) in replaced_golden(connection, seq, told).items():
+                if key in sealed:
+                    before, after = (
+                        _golden(connection, viewer, told[key], at, rules) for at in (seq - 1, seq)
+                    )
+                else:
+                    before, after = old, new
+                if before == after:
+                    del seen[seq, key]
     return seen
 
 
-def _same_golden(connection: Connection, viewer: Viewer, seq: int, keys: set[int]) -> set[int]:
-    """Keys of entities of whose golden records only what came from hidden records changed, or nothing but its sources."""
-    pairs = replaced_golden(connection, seq, keys)
-    chosen = {key: [_chosen(golden) for golden in pair] for key, pair in pairs.items()}
-    records = {r for sides in chosen.values() for side in sides for its in side.values() for r in its}
-    registry = registries_of(connection, records)
-
-    def is_told(key: int) -> bool:
-        (old, new), (before, after) = pairs[key], chosen[key]
-        return any(
-            old.values.get(name) != new.values.get(name)
-            and not any(registry[r] in viewer.hidden for r in (*before.get(name, ()), *after.get(name, ())))
-            for name in old.values.keys() | new.values.keys()
+def _golden(
+    connection: Connection, viewer: Viewer, entity_id: str, seq: int, rules: Mapping[str, GoldenRules]
+) -> Mapping[str, Any] | None:
+    """The values after an event, without what comes of hidden records."""
+    try:
+        seen = entity_seen(
+            connection, entity_id, read_moment(connection, seq), hidden=viewer.hidden, rules=rules
         )
-
-    return {key for key in pairs if not is_told(key)}
-
-
-def _chosen(golden: Golden) -> dict[str, list[int]]:
-    """Attribute to the records that its value comes from."""
-    found = {}
-    for name, entry in golden.provenance.items():
-        sources = entry.get("chosen", [entry])
-        records = [source["record"] for source in sources if "record" in source]
-        for member in entry.get("members", [name]):
-            found[member] = records
-    return found
+    except NotFoundError:
+        return None
+    return None if seen.entity.golden is None else seen.entity.golden.values
 
 
 def _records(e: Logged) -> list[int]:
