@@ -37,7 +37,7 @@ NDJSON = "application/x-ndjson"
 
 
 @routes.put(
-    "/records/{local_id}",
+    "/records/{local_id:path}",
     name="record_put",
     summary="Bring a record, or change it",
     responses={201: {"model": RecordAnswer, "description": "The record is new"}},
@@ -60,7 +60,7 @@ def put(
     return _answer(asked, done, "record.put")
 
 
-@routes.delete("/records/{local_id}", name="record_withdraw", summary="Take a record back")
+@routes.delete("/records/{local_id:path}", name="record_withdraw", summary="Take a record back")
 def withdraw(registry: Registry, local_id: Local, asked: ByRegistry, match: Versions) -> RecordAnswer:
     """It no longer speaks for its person, and stays in history."""
     _require_own(asked, registry)
@@ -93,7 +93,7 @@ async def batch(registry: Registry, request: Request, asked: ByRegistry) -> Stre
     body = await request.body()
     lines = [line for line in body.split(b"\n") if line.strip()]
     answers = (
-        _line(asked, registry, number, line).model_dump_json(exclude_none=True).encode() + b"\n"
+        _line(asked, registry, number, line).model_dump_json().encode() + b"\n"
         for number, line in enumerate(lines, start=1)
     )
     return StreamingResponse(answers, media_type=NDJSON)

@@ -3,8 +3,6 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 
-from mdm.feed.events import Feed
-
 AN = {"full_name": "Lê An", "file_no": "A"}
 
 
@@ -71,7 +69,7 @@ def test_a_registry_writes_its_own_records_only(hamlet):
 
 
 def test_what_cannot_be_taken_is_refused_and_nothing_is_kept(hamlet):
-    before = Feed(hamlet.serving.identity.engine).last()
+    before = hamlet.serving.feed.last()
     for attributes, status in (
         ({"shoe_size": "forty-four"}, 400),
         ({"full_name": "không có"}, 400),
@@ -83,7 +81,7 @@ def test_what_cannot_be_taken_is_refused_and_nothing_is_kept(hamlet):
         assert answer.status_code == status, attributes
         assert "Lê" not in answer.text
         assert "forty" not in answer.text
-    assert Feed(hamlet.serving.identity.engine).last() == before
+    assert hamlet.serving.feed.last() == before
 
 
 def test_a_change_names_the_version_it_was_decided_on(hamlet):
