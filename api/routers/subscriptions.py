@@ -59,9 +59,7 @@ def delete(name: Name, asked: ByOwnerOfSubscriptions) -> None:
 @routes.post(
     "/{name}/rotate", name="subscription_rotate", summary="Make a new secret", responses=problems(404)
 )
-def rotate(
-    name: Name, body: told.Rotation, asked: ByOwnerOfSubscriptions, key: Key = None
-) -> told.Secret:
+def rotate(name: Name, body: told.Rotation, asked: ByOwnerOfSubscriptions, key: Key = None) -> told.Secret:
     """For a time messages carry a signature by each of both secrets."""
     made = asked.serving.subscriptions.rotate(name, of=_of(asked), keep_hours=body.keep_hours, key=key)
     return told.Secret(secret=made)
@@ -96,9 +94,7 @@ def replay(name: Name, body: told.Replay, asked: ByOwnerOfSubscriptions) -> told
     return _one(name, asked)
 
 
-@routes.get(
-    "/{name}/dead-letters", name="dead_letters", summary="What was given up", responses=problems(404)
-)
+@routes.get("/{name}/dead-letters", name="dead_letters", summary="What was given up", responses=problems(404))
 def dead(name: Name, asked: ByOwnerOfSubscriptions) -> told.DeadLetters:
     found = asked.serving.subscriptions.dead(name, of=_of(asked))
     return told.DeadLetters(dead_letters=[told.DeadLetter.model_validate(each) for each in found])

@@ -29,7 +29,8 @@ class ChangedEntity(Told):
     status: str = Field(examples=["active"], description="active, superseded or retired")
     superseded_by: str | None = Field(examples=[None])
     version: int | None = Field(
-        examples=[3], description="Null for registries, and for staff who may not see all registries: it would count hidden changes"
+        examples=[3],
+        description="Null for registries, and for staff who may not see all registries: it would count hidden changes",
     )
 
 

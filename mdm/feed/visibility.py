@@ -101,7 +101,9 @@ def _golden(
 ) -> Mapping[str, Any] | None:
     """The values after an event, without what comes of hidden records."""
     try:
-        seen = entity_seen(connection, entity_id, read_moment(connection, seq), hidden=viewer.hidden, rules=rules)
+        seen = entity_seen(
+            connection, entity_id, read_moment(connection, seq), hidden=viewer.hidden, rules=rules
+        )
     except NotFoundError:
         return None
     return None if seen.entity.golden is None else seen.entity.golden.values
