@@ -42,6 +42,7 @@ def serve(
 ) -> None:
     """Serve the HTTP API. Its description is at /docs; who may call it: `mdm key`, `mdm user`, or MDM_OIDC_*."""
     from mdm.queries.serving import Serving
+    from mdm.tracing import is_tracing
 
     with opened_store(store) as settings:
         _refuse_open_address(host, tls=certificate is not None, behind_proxy=behind_proxy)
@@ -53,6 +54,7 @@ def serve(
                 where="--workers",
                 hint="Use PostgreSQL for several.",
             )
+        is_tracing()
         Serving(settings).close()  # what is wrong is told here, in words
         os.environ["MDM_STORE"] = settings.store
     import uvicorn
