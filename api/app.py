@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -38,6 +38,9 @@ from mdm.feed.worker import in_background
 from mdm.queries.serving import Serving
 from mdm.settings import Settings
 
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
 _DESCRIPTION = """
 Who is who: canonical IDs, golden records, merges and what undoes them, the stewards' queue, proofs.
 
@@ -64,12 +67,15 @@ _TAGS = {
 }
 
 
-def create_app(settings: Settings, *, sends_webhooks: bool = False) -> FastAPI:
+def create_app(
+    settings: Settings, *, sends_webhooks: bool = False, traces: TracerProvider | None = None
+) -> FastAPI:
     """The app of one store, which is opened when the app starts.
 
     Args:
         settings: of the installation.
         sends_webhooks: whether a thread of this process does.
+        traces: where a span of each request goes; shut down with the app.
     """
     metrics = Metrics()
 
@@ -77,6 +83,8 @@ def create_app(settings: Settings, *, sends_webhooks: bool = False) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.serving = serving = await run_in_threadpool(Serving, settings)
         with_it = ExitStack()
+        if traces is not None:
+            with_it.callback(traces.shutdown)
         with_it.callback(serving.close)
         if sends_webhooks:
             with_it.enter_context(in_background(settings))
@@ -94,7 +102,14 @@ def create_app(settings: Settings, *, sends_webhooks: bool = False) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
-        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+        telemetry={
+            "tracing": traces is not None,
+            "tracer_provider": traces,
+            "operation_spans": False,
+            "metrics": False,
+            "logs": False,
+            "auto_configure": False,
+        },
         generate_unique_id_function=lambda route: route.name,
         middleware=[
             Middleware(

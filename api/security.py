@@ -116,6 +116,7 @@ class Allowed:
         ] = None,
     ) -> Asked:
         serving: Serving = request.app.state.serving
+        serving.require_file()
         principal = await _principal(request, serving, shown)
         request.app.state.limits.request(principal.actor)
         if not self.roles & principal.roles:

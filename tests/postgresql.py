@@ -86,6 +86,18 @@ class Server:
                 _start(folder)
                 (folder / "started").touch()
 
+    def stop(self) -> None:
+        """Everybody's connections break."""
+        self._control("--mode=fast", "stop")
+
+    def start(self) -> None:
+        self._control(f"--log={self.folder / 'log'}", "start")
+
+    def _control(self, *arguments: str) -> None:
+        user = _user()
+        source = self.programs if user is None else _within_reach(self.programs, self.folder, user)
+        _run(self.folder, user, source / "pg_ctl", f"--pgdata={self.folder / 'data'}", "--wait", *arguments)
+
     def url(self, database: str, *, user: str = "postgres", password: str = "") -> str:
         secret = f"&password={password}" if password else ""
         return f"postgresql:///{database}?host={self.folder}&port={_PORT}&user={user}{secret}"

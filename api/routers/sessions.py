@@ -19,6 +19,7 @@ def sign_in(body: SignIn, request: Request) -> Session:
     refuse_unknown_parameters(request, {})
     serving: Serving = request.app.state.serving
     limits: Limits = request.app.state.limits
+    serving.require_file()
     limits.refuse_if_spent(request)
     token = serving.authenticator.sessions.begin(body.name, body.password)
     if token is None:

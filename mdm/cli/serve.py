@@ -43,6 +43,7 @@ def serve(
     """Serve the HTTP API. Its description is at /docs; who may call it: `mdm key`, `mdm user`, or MDM_OIDC_*."""
     from mdm.pipeline.indexing import make_index, wants_index
     from mdm.queries.serving import Serving
+    from mdm.tracing import is_tracing
 
     with opened_store(store) as settings:
         _refuse_open_address(host, tls=certificate is not None, behind_proxy=behind_proxy)
@@ -54,6 +55,7 @@ def serve(
                 where="--workers",
                 hint="Use PostgreSQL for several.",
             )
+        is_tracing()
         if wants_index(settings):
             err.print("Making the match index, once: runs keep it from now on.")
             with progress_bars() as bars:

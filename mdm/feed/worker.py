@@ -95,12 +95,15 @@ class Worker:
     def run(self, stop: threading.Event) -> None:
         """Until it is told to stop; what is being sent is then finished. A store that goes away is waited for."""
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="webhooks") as threads:
+            is_away = False
             while not stop.is_set():
                 try:
                     due = self._due()
+                    is_away = False
                 except StoreError as error:
-                    log.warning("the store cannot be read (%s)", error.code)
-                    due = []
+                    if not is_away:
+                        log.warning("the store cannot be read (%s)", error.code)
+                    due, is_away = [], True
                 except Exception:
                     log.exception("a fault of the worker")
                     due = []

@@ -65,9 +65,13 @@ class Serving:
                 found[name] = error.code
         return found
 
-    def _check_store(self) -> None:
+    def require_file(self) -> None:
+        """Raises StoreError where an SQLite store's file is not the one that was opened: a change of it would be lost."""
         if self._identity_of_file() != self._file:
             raise StoreError("The store's file was replaced.", hint="Start the server again.")
+
+    def _check_store(self) -> None:
+        self.require_file()
         with self.people.reading() as connection:
             require_on(connection, self.settings)
 

@@ -71,14 +71,16 @@ def make_engine(settings: Settings, *, keep_open: bool = False) -> Engine:
     The last one that is closed writes the whole log of the database back, which costs a change as much as its commit.
     """
     if settings.is_sqlite:
+        path = settings.store_file.absolute()
+        # a server does not make an empty store where its own was taken away
+        address = f"{path.as_uri()}?mode={'rw' if keep_open else 'rwc'}"
         engine = create_engine(
-            f"sqlite:///{settings.store_file}",
-            connect_args={"timeout": 30},
+            "sqlite://",
+            creator=lambda: sqlite3.connect(address, uri=True, timeout=30, check_same_thread=False),
             poolclass=QueuePool if keep_open else NullPool,
             hide_parameters=True,
             execution_options={SETTINGS: settings},
         )
-        path = settings.store_file.absolute()
 
         @event.listens_for(engine, "connect")
         def _opens(connection: sqlite3.Connection, _: Any) -> None:

@@ -6,13 +6,19 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.app import create_app
+from mdm.feed.worker import Worker
 from mdm.identity.clock import Source
 from mdm.pipeline.run import run
 from tests.api.hamlet import RECORDS, Hamlet, add_people, configure
 from tests.integration.job import fixed_source
+from tests.integration.test_webhooks import LOOPBACK
+from tests.receiver import receiving
 from tests.village import Village, village_settings
 
-VISIBLE = {name: records for name, records in RECORDS.items() if name != "school"}
+VISIBLE = {
+    "population": RECORDS["population"],
+    "tax": {**RECORDS["tax"], "em": {"full_name": "Do Em", "file_no": "E"}},
+}
 
 
 def hamlet_of(engine, folder, records, later, *, first):
@@ -20,6 +26,9 @@ def hamlet_of(engine, folder, records, later, *, first):
     folder.mkdir()
     settings = village_settings(engine, folder)
     configure(settings)
+    settings.person_policy_file.write_text(
+        "kind: person\nrules: {voted: {order: [{most_frequent: registries}, trust]}}\ndefault: voted\n"
+    )
     settings.key_file.parent.mkdir(parents=True, exist_ok=True)
     settings.key_file.write_text("5e" * 32)
     village = Village(settings)
@@ -36,10 +45,12 @@ def hamlet_of(engine, folder, records, later, *, first):
 
 SEALED_LATER = {
     "school": {
-        # says what only it knows, and outvotes nobody: An's name, and a number of its own
+        # says what only it knows: An's name, and a number of its own
         "an": {"full_name": "Lê Văn An", "file_no": "A", "student_code": "S1", "personal_id": "001099000777"},
         "chi": {"full_name": "Ngô Thị Chi", "file_no": "C", "student_code": "S3"},
         "dung": {"full_name": "Lý Dũng", "file_no": "D", "student_code": "S2", "personal_id": "001099000888"},
+        # outvotes one office with the words of another
+        "em": {"full_name": "Do Em", "file_no": "E"},
     }
 }
 TAX_LATER = {"tax": {"late": {"full_name": "Phan Lý", "file_no": "L"}}}
@@ -56,6 +67,7 @@ def both(engine, tmp_path_factory):
         ("without", TAX_LATER, 1_001),
     ):
         found.append(hamlet_of(engine, folder / name, VISIBLE, later, first=first))
+    found = [settings.model_copy(update={"webhook_networks": LOOPBACK}) for settings in found]
     with TestClient(create_app(found[0])) as one, TestClient(create_app(found[1])) as other:
         yield Hamlet(one, found[0]), Hamlet(other, found[1])
 
@@ -160,3 +172,45 @@ def test_its_own_registry_sees_its_records_and_no_others(both):
     person = both[0].who("school/an", by="school")
     assert person["records"] == [{"registry": "school", "local_id": "an"}]
     assert person["golden"] == {}
+
+
+# --- the change feed -------------------------------------------------------------------------------------------------
+
+
+def told(events):
+    """But for the places in the log, where hidden events have theirs too."""
+    return [(event["kind"], event["entities"], event["is_last"]) for event in events]
+
+
+def test_a_sealed_record_decides_a_golden_value(both):
+    """With nothing but words of others: `tax` wrote the name that it makes the most frequent one."""
+    with_sealed, without = both
+    assert with_sealed.who("tax/em")["golden"]["full_name"] == "Do Em"
+    assert without.who("tax/em")["golden"]["full_name"] == "Đỗ Em"
+
+
+@pytest.mark.parametrize("by", ["tax", "steward"])
+def test_the_feed_tells_nothing_of_it(both, by):
+    one, other = (hamlet.get("/v1/events?limit=1000", by=by).json()["events"] for hamlet in both)
+    whole = both[0].get("/v1/events?limit=1000", by="sealed_steward").json()["events"]
+    if by == "steward":
+        # whom a run asked questions about, and what it counted, is told to staff of each run alike
+        one, other = ([event for event in events if event["entities"]] for events in (one, other))
+    assert told(one) == told(other)
+    assert len(one) < len(whole)
+
+
+@pytest.mark.parametrize("body", [{"registry": "tax"}, {}])
+def test_a_webhook_tells_nothing_of_it(both, body):
+    sent = []
+    for hamlet in both:
+        by = "tax" if body else "admin"
+        with receiving() as receiver:
+            made = hamlet.post("/v1/subscriptions", {**body, "url": receiver.url, "after": "0"}, by=by)
+            Worker(hamlet.settings, engine=hamlet.serving.people.engine).deliver_due()
+            sent.append([event for got in receiver.got for event in got.events if event["entities"]])
+        gone = hamlet.ask("DELETE", f"/v1/subscriptions/{made.json()['subscription']['id']}", by=by)
+        assert gone.status_code == 204
+    one, other = sent
+    assert one
+    assert told(one) == told(other)

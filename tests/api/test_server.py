@@ -2,18 +2,20 @@
 
 import json
 import os
+import random
 import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx2
 import pytest
 from sqlalchemy import text
+from standardwebhooks.webhooks import Webhook
 from typer.testing import CliRunner
 
 from mdm.access import accounts, keys
@@ -24,6 +26,7 @@ from tests.api.hamlet import PASSWORD
 from tests.engines import POSTGRESQL, SQLITE, environment
 from tests.integration.job import new_store
 from tests.integration.test_commands import mdm
+from tests.receiver import receiving
 
 ROOT = Path(__file__).parents[2]
 
@@ -95,17 +98,32 @@ def test_a_server_from_start_to_end(name, engine_of, asking_on, tmp_path):
     """The examples of README and docs; requests that are too large, too slow, cut off; what is in the log; the end."""
     stored = copied(engine_of(name), asking_on, tmp_path)
     log = tmp_path / "server.log"
-    limits = {"MDM_API_BODY_SECONDS": "0.3"}
     options = ("--workers", "2") if name == POSTGRESQL else ()
-    with served(stored, log, *options, **limits) as (address, process):
+    with (
+        receiving() as collector,
+        served(
+            stored,
+            log,
+            *options,
+            MDM_API_BODY_SECONDS="0.3",
+            MDM_WEBHOOK_NETWORKS="127.0.0.1",
+            OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
+        ) as (address, process),
+    ):
         run_examples(address, stored)
+        tells_by_webhook(address, stored)
         refuses_what_is_too_much(address, stored)
+        survives_what_is_no_request(address, stored)
         if name == POSTGRESQL:
             goes_on_after_the_store_was_away(address, stored)
         counted = httpx2.get(f"{address}/metrics", headers=headers(stored, "admin")).text
         assert 'mdm_http_requests_total{method="GET",route="xref",status="200"}' in counted
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) in {0, -signal.SIGTERM}
+    spans = b"".join(got.body for got in collector.got)
+    assert {got.path for got in collector.got} == {"/hook/v1/traces"}
+    assert b"GET /v1/xref" in spans
+    assert b"900000000" not in spans
     lines = log.read_text().splitlines()
     told = [json.loads(line) for line in lines if line.startswith("{")]
     assert len(told) >= len(lines) - 1
@@ -135,6 +153,19 @@ def run_examples(address, settings):
     )
 
 
+def tells_by_webhook(address, settings):
+    with receiving() as receiver:
+        body = {"url": receiver.url, "after": "0", "kinds": ["golden.computed"]}
+        shown = headers(settings, "tax")
+        made = httpx2.post(f"{address}/v1/subscriptions", json=body, headers=shown).json()
+        receiver.wait(lambda: receiver.got)
+        got = receiver.got[0]
+        Webhook(made["secret"]).verify(got.body, got.headers)
+        path = f"{address}/v1/subscriptions/{made['subscription']['id']}"
+        assert httpx2.delete(path, headers=shown).status_code == 204
+    assert {event["kind"] for event in got.events} == {"golden.computed"}
+
+
 def refuses_what_is_too_much(address, settings):
     shown = headers(settings)
     path = f"{address}/v1/merges"
@@ -153,6 +184,41 @@ def refuses_what_is_too_much(address, settings):
     with socket.create_connection((host, int(port))) as cut:
         cut.sendall(head.encode())
     assert httpx2.get(f"{address}/nowhere").json()["code"] == "route.unknown"
+    assert httpx2.get(f"{address}/readyz").json() == {"ready": True, "failing": {}}
+
+
+def survives_what_is_no_request(address, settings):
+    host, port = address.removeprefix("http://").split(":")
+    chance = random.Random(7)
+    shown = headers(settings, "everybody")
+    bearer = f"Authorization: {shown['Authorization']}\r\nX-Purpose: stewardship\r\n"
+    head = f"POST /v1/xref:batch HTTP/1.1\r\nHost: x\r\n{bearer}Content-Type: application/json\r\n"
+    for said in (
+        chance.randbytes(2_000),
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # how TLS begins
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /v1/xref HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 200_000,
+        f"{head}Content-Length: -1\r\n\r\n".encode(),
+        f"{head}Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello".encode(),
+        f"{head}Transfer-Encoding: chunked\r\n\r\nzz\r\n".encode(),
+        f"{head}Transfer-Encoding: chunked\r\n\r\n5\r\n{{".encode(),
+    ):
+        with socket.create_connection((host, int(port))) as stranger, suppress(OSError):
+            stranger.settimeout(10)
+            stranger.sendall(said)
+            stranger.shutdown(socket.SHUT_WR)
+            first = stranger.recv(65_536).split(b"\r\n")[0]
+            assert first == b"" or 400 <= int(first.split()[1]) < 500, (said[:60], first)
+    with httpx2.Client(base_url=address, headers={**shown, "Content-Type": "application/json"}) as client:
+        whole = b'{"names": [{"registry": "tax", "local_id": "900000000"}, {"id": "' + b"0" * 36 + b'"}]}'
+        for _ in range(150):
+            body = bytearray(whole)
+            for _ in range(chance.randrange(1, 6)):
+                at = chance.randrange(len(body))
+                body[at : at + chance.randrange(4)] = chance.randbytes(chance.randrange(4))
+            path = chance.choice(("/v1/xref:batch", "/v1/merges", "/v1/subscriptions", "/v1/sessions"))
+            answer = client.post(path, content=bytes(body))
+            assert answer.status_code < 500, (path, bytes(body), answer.text)
     assert httpx2.get(f"{address}/readyz").json() == {"ready": True, "failing": {}}
 
 

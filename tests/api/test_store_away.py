@@ -1,0 +1,108 @@
+"""A server whose store goes away and comes back: it says so, and goes on without a restart."""
+
+import time
+
+import httpx2
+import pytest
+
+from tests.api.hamlet import add_people, configure
+from tests.api.test_server import headers, served
+from tests.engines import POSTGRESQL, SQLITE, Engine
+from tests.postgresql import Server, SessionFolder
+from tests.village import Village, village_settings
+
+XREF = "/v1/xref?registry=tax&local_id=900000000"
+CALLS = [
+    ("GET", XREF, None, "tax"),
+    ("POST", "/v1/xref:batch", {"names": [{"registry": "tax", "local_id": "900000000"}]}, "tax"),
+    ("GET", "/v1/persons/00000000-0000-7000-8000-000000000000", None, "steward"),
+    ("GET", "/v1/reviews", None, "steward"),
+    ("POST", "/v1/reviews/1/claim", None, "steward"),
+    ("GET", "/v1/approvals", None, "approver"),
+    ("POST", "/v1/numbers:reserve", {"count": 1, "reason": "for a test"}, "steward"),
+    ("GET", "/v1/events", None, "steward"),
+    ("POST", "/v1/subscriptions", {"url": "https://a.example/hook"}, "tax"),
+    ("GET", "/v1/audit/checkpoint", None, "auditor"),
+    ("POST", "/v1/audit/checkpoint", None, "auditor"),
+    ("POST", "/v1/sessions", {"name": "lan", "password": "a wrong password"}, None),
+    ("GET", "/v1/reviews", None, "other_steward"),
+]
+"""The last one's key was never shown before the store went away."""
+
+
+def small_store(engine, folder):
+    settings = village_settings(engine, folder)
+    configure(settings)
+    village = Village(settings)
+    village.deliver_rows("tax", {"900000000": {"full_name": "Lê An", "file_no": "A"}})
+    village.run()
+    village.close()
+    add_people(settings)
+    return settings
+
+
+@pytest.fixture
+def own_server(postgresql):
+    """A PostgreSQL that may be stopped."""
+    folder = SessionFolder()
+    yield Server(folder.path)
+    folder.close()
+
+
+def ask(address, settings, method, path, body, who):
+    shown = headers(settings, who) if who else {}
+    return httpx2.request(method, f"{address}{path}", json=body, headers=shown, timeout=60)
+
+
+def is_away(address, settings):
+    ready = httpx2.get(f"{address}/readyz", timeout=60)
+    assert (ready.status_code, ready.json()["ready"]) == (503, False)
+    assert ready.json()["failing"]["store"] == "store"
+    for call in CALLS:
+        answer = ask(address, settings, *call)
+        assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json"), call
+        assert answer.json()["code"] in {"store", "store.busy"}, call
+        assert answer.headers["Retry-After"] == "1"
+    assert httpx2.get(f"{address}/healthz").status_code == 200
+
+
+def is_back(address, settings):
+    until = time.monotonic() + 30
+    while httpx2.get(f"{address}/readyz", timeout=60).status_code != 200 and time.monotonic() < until:
+        time.sleep(0.1)
+    assert httpx2.get(f"{address}/readyz").json() == {"ready": True, "failing": {}}
+    for call in CALLS:
+        answer = ask(address, settings, *call)
+        assert answer.status_code < 500, (call, answer.text)
+    assert ask(address, settings, *CALLS[0]).status_code == 200
+
+
+def test_postgresql_stops_and_starts(own_server, tmp_path):
+    settings = small_store(Engine(POSTGRESQL, own_server), tmp_path)
+    log = tmp_path / "server.log"
+    with served(settings, log) as (address, _):
+        known = [call for call in CALLS if call[3] != "other_steward"]
+        assert all(ask(address, settings, *call).status_code < 500 for call in known)
+        own_server.stop()
+        is_away(address, settings)
+        own_server.start()
+        is_back(address, settings)
+    assert "Traceback" not in log.read_text()
+
+
+def test_an_sqlite_file_is_moved_away_and_back(engine_of, tmp_path):
+    settings = small_store(engine_of(SQLITE), tmp_path)
+    log = tmp_path / "server.log"
+    elsewhere = settings.store_file.with_name("elsewhere")
+    with served(settings, log) as (address, _):
+        assert ask(address, settings, *CALLS[0]).status_code == 200
+        settings.store_file.rename(elsewhere)
+        is_away(address, settings)
+        time.sleep(1)
+        assert not settings.store_file.exists()
+        elsewhere.rename(settings.store_file)
+        is_back(address, settings)
+        settings.store_file.rename(elsewhere)
+        settings.store_file.write_bytes(elsewhere.read_bytes())
+        is_away(address, settings)
+    assert "Traceback" not in log.read_text()
