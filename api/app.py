@@ -21,15 +21,18 @@ from api.routers import (
     crosswalk,
     decisions,
     events,
+    matching,
     merges,
     numbers,
     operating,
     people,
+    records,
     reviews,
     sessions,
     subscriptions,
 )
 from api.schemas.common import Problem
+from api.schemas.records import LineAnswer, RecordLine
 from api.security import Limits
 from mdm.feed.worker import in_background
 from mdm.queries.serving import Serving
@@ -49,6 +52,7 @@ Each error is a problem detail (RFC 9457) with a stable `code`. Times are UTC (R
 _TAGS = {
     "persons": "People: golden record, history, lineage, members, provenance",
     "households": "The same of households",
+    "records": "Search before you create; bring, change and withdraw records, each matched at once",
     "crosswalk": "A registry's own ID or a number to the canonical ID, and back",
     "merges": "Merge, undo a merge, split",
     "decisions": "One person or never, between two records",
@@ -127,6 +131,8 @@ def create_app(
             room.routes
             for room in (
                 crosswalk,
+                matching,
+                records,
                 merges,
                 decisions,
                 reviews,
@@ -163,7 +169,11 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             routes=app.routes,
         )
         schemas = made["components"]["schemas"]
-        schemas["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        for model in (Problem, RecordLine, LineAnswer):
+            described = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            for name, part in described.pop("$defs", {}).items():
+                schemas.setdefault(name, part)
+            schemas[model.__name__] = described
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
         for parameter in _parameters(made):

@@ -176,6 +176,7 @@ _EVERYONE = (Role.STEWARD, Role.APPROVER, Role.AUDITOR, Role.REGISTRY)
 ByReader = Annotated[Asked, Depends(Allowed(*_EVERYONE))]
 """Whoever may read people: staff whole ones, registries what they are granted."""
 ByStaff = Annotated[Asked, Depends(Allowed(Role.STEWARD, Role.APPROVER, Role.AUDITOR))]
+ByRegistry = Annotated[Asked, Depends(Allowed(Role.REGISTRY))]
 BySteward = Annotated[Asked, Depends(Allowed(Role.STEWARD))]
 ByApprover = Annotated[Asked, Depends(Allowed(Role.APPROVER))]
 ByAuditor = Annotated[Asked, Depends(Allowed(Role.AUDITOR))]

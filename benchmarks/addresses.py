@@ -175,7 +175,7 @@ def written(unit: Unit, units: Units, draw: random.Random) -> Written:
 
 def cases(kind: str, era: str, *, units: Units, count: int, seed: int) -> Iterator[Case]:
     noise = KINDS[kind]
-    draw = random.Random(f"{seed} {kind} {era}")  # noqa: S311  # not for secrets
+    draw = random.Random(f"{seed} {kind} {era}")  # not for secrets
     communes = [u for u in units.by_code.values() if u.level == "commune" and u.code.startswith(era[0])]
     as_of = {"L": BEFORE, "N": AFTER, "L late": AFTER, "L undated": None, "N undated": None}[era]
     made = 0

@@ -76,7 +76,7 @@ def write(registry: str, name: str, folder: Path, *, seed: int) -> None:
     """One data set as a file of a registry, its records renumbered; beside it which person each record is of."""
     with source(name).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, skipinitialspace=True))
-    random.Random(seed).shuffle(rows)  # noqa: S311  # not for secrets
+    random.Random(seed).shuffle(rows)  # not for secrets
     target = folder / "files" / registry / "people.csv"
     target.parent.mkdir(parents=True, exist_ok=True)
     (folder / "truth").mkdir(exist_ok=True)

@@ -171,7 +171,7 @@ def measure(connection: Connection, reads: int) -> dict[str, dict[str, float]]:
     known = list(
         connection.scalars(select(entity.c.entity_id).where(entity.c.formed_event <= middle).limit(200_000))
     )
-    chosen = random.Random(1).choices(known, k=reads)  # noqa: S311
+    chosen = random.Random(1).choices(known, k=reads)
     kinds: dict[str, Callable[[str], object]] = {
         "now": lambda name: entity_at(connection, name),
         "as of an event": lambda name: entity_at(connection, name, read_moment(connection, middle)),
@@ -180,7 +180,7 @@ def measure(connection: Connection, reads: int) -> dict[str, dict[str, float]]:
     }
     taken: dict[str, list[float]] = {kind: [] for kind in kinds}
     for place, name in enumerate(chosen):
-        for kind, read in random.Random(place).sample(sorted(kinds.items()), len(kinds)):  # noqa: S311
+        for kind, read in random.Random(place).sample(sorted(kinds.items()), len(kinds)):
             started = time.perf_counter()
             read(name)
             taken[kind].append((time.perf_counter() - started) * 1e6)

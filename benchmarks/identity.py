@@ -51,7 +51,7 @@ class Measured:
                 )
                 for kind in ("ssn", "temporary")
             ]
-        draw = random.Random(seed)  # noqa: S311
+        draw = random.Random(seed)
         count = min(pairs, *map(len, sides))
         self.pairs = list(zip(*(draw.sample(side, count) for side in sides), strict=True))
 

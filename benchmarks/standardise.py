@@ -128,7 +128,7 @@ DECLARATION = {name: SimpleNamespace(type=type_, many=name == "phone") for name,
 
 def rows(count: int, *, seed: int, units: Units) -> Iterator[dict[str, str]]:
     """Raw rows with the usual untidiness: capitals, lost marks and zeros, several forms of dates, phones and addresses."""
-    draw = random.Random(seed)  # noqa: S311  # not for secrets
+    draw = random.Random(seed)  # not for secrets
     communes = [
         unit for unit in units.by_code.values() if unit.level == "commune" and unit.code.startswith(LEGACY)
     ]

@@ -11,6 +11,9 @@ import orjson
 
 from matching.model import Model
 
+DECIMALS = 6
+"""Of the weight of an edge, in bits: the executors agree to more than that, so an edge is the same whichever scored it."""
+
 
 def probability(bits: float) -> float:
     """Of a match, by the logarithm of its odds."""

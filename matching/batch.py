@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from splink import DuckDBAPI, Linker
 
-from matching.artefact import probability
+from matching.artefact import DECIMALS, probability
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,7 @@ def score_pairs(
     linker = Linker(api.register(records, dataset_display_name=f"score_{records}"), splink_settings(trained))
     logging.getLogger("splink").setLevel(logging.CRITICAL)  # Linker() sets it to INFO
     for column in model.term_frequency_columns:
-        _register_frequencies(connection, api, linker, trained, column, records=records)
+        register_frequencies(connection, api, linker, trained, column, records=records)
     total = connection.execute(f"SELECT COUNT(*) FROM {pairs}").fetchall()[0][0]
     names = [comparison.name for comparison in model.comparisons] if parts else []
     connection.execute(
@@ -80,7 +80,7 @@ def score_pairs(
             f"""
             INSERT INTO {into}
             SELECT least(record_id_l, record_id_r), greatest(record_id_l, record_id_r),
-                {_weight_sql(trained)} AS weight, {_conflict_sql(trained)} AS conflict
+                ROUND({_weight_sql(trained)}, {DECIMALS}) AS weight, {_conflict_sql(trained)} AS conflict
                 {"".join(f", {_bits_sql(trained, name)}, {_leaning_sql(trained, name)}" for name in names)}
             FROM {scored.physical_name} {kept}
             """
@@ -94,7 +94,7 @@ def score_pairs(
     return Scored(pairs=total, edges=edges, conflicts=conflicts)
 
 
-def _register_frequencies(
+def register_frequencies(
     connection: duckdb.DuckDBPyConnection,
     api: DuckDBAPI,
     linker: Linker,

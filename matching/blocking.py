@@ -43,20 +43,30 @@ class RuleReport:
 
 def blocking_keys(model: Model, features: Mapping[str, Any]) -> list[int]:
     """The keys of one record, those of refined blocks among them: the same numbers that `make_keys` writes for it."""
-    keys = set()
+    divided = divided_keys(model, features)
+    return sorted(divided.keys() | {key for parts in divided.values() for key in parts})
+
+
+def divided_keys(model: Model, features: Mapping[str, Any]) -> dict[int, list[int]]:
+    """The keys of one record, each with those of the refined blocks that its block is divided into, where it is too large."""
+    found: dict[int, list[int]] = {}
     for rule in model.blocking:
-        keys.update(_rule_keys(rule.name, rule.columns, features))
-        if rule.refine:
-            keys.update(_rule_keys(_refined(rule.name), [*rule.columns, *rule.refine], features))
-    return sorted(keys)
+        coarse = _rule_keys(rule.name, rule.columns, features)
+        for key, combination in coarse.items():
+            found[key] = []
+            if rule.refine:
+                given = {**features, **dict(zip(rule.columns, combination, strict=True))}
+                found[key] = list(_rule_keys(_refined(rule.name), [*rule.columns, *rule.refine], given))
+    return found
 
 
-def _rule_keys(name: str, columns: Sequence[str], features: Mapping[str, Any]) -> list[int]:
+def _rule_keys(name: str, columns: Sequence[str], features: Mapping[str, Any]) -> dict[int, tuple[Any, ...]]:
+    """Each with the values that it stands for."""
     values = [features.get(column) for column in columns]
     if any(value is None for value in values):
-        return []
+        return {}
     lists = [value if isinstance(value, list) else [value] for value in values]
-    return [_key(name, combination) for combination in product(*lists)]
+    return {_key(name, combination): combination for combination in product(*lists)}
 
 
 def _refined(name: str) -> str:

@@ -82,6 +82,15 @@ class Scorer:
         conflict = next((c.name for c in self._conflicts if _in_conflict(c, evidence)), None)
         return ScoredPair(weight, self._prior, evidence, less, conflict)
 
+    def leanings(self, evidence: Mapping[str, Evidence]) -> list[float]:
+        """What each comparison of a scored pair says for the declared alternative, in bits, in declared order."""
+        return [
+            0.0
+            if (found := evidence[c.name]).level is None
+            else c.leaning[found.level] + c.leans * found.frequency_bits
+            for c in self._comparisons
+        ]
+
     def _less(self, leaning: float) -> float:
         return -math.log2(1 + self._odds * 2.0**leaning) if self._odds else 0.0
 

@@ -79,6 +79,12 @@ class StoreBusyError(StoreError):
     code = "store.busy"
 
 
+class IndexMissingError(StoreError):
+    """The store has no match index, so that no single record can be matched."""
+
+    code = "store.no_index"
+
+
 class IdentityError(MdmError):
     """A change that the rules of identity refuse."""
 

@@ -151,29 +151,49 @@ def features(
     kind: str, attributes: Mapping[str, Any], *, declaration: Declarations, units: Units | None = None
 ) -> dict[str, Any]:
     """The features of one record from its canonical attributes (strings, lists of strings); missing ones are None."""
-    found: dict[str, Any] = dict.fromkeys(feature_schema(kind, declaration=declaration).names)
-    values = {name: attributes[name] for name in declaration if attributes.get(name) is not None}
-    if _has_personal_id(kind, declaration):
-        values, found["personal_ids"] = _numbers_at_their_place(values)
-        facts = personal_id_facts(values["personal_id"]) if "personal_id" in values else None
-        found["pid_sex"], found["pid_birth_year"] = (facts.sex, facts.birth_year) if facts else (None, None)
-    for attribute, value in values.items():
-        if attribute in _PLACES:
-            continue
-        given = _feature_set(attribute, declaration[attribute])
-        if given.of is None:
-            found[attribute] = value or None
-        elif not declaration[attribute].many:
-            found.update(zip((name for name, _ in given.columns), given.of(value), strict=True))
-        elif value:
-            columns = zip(*map(given.of, value), strict=True)
-            found.update(zip((name for name, _ in given.columns), map(list, columns), strict=True))
-    if any(place in declaration for place in _PLACES):
-        found.update(
-            _place(units or default_units(), values.get("address_unit"), values.get("address_province"))
-        )
-    found.update(joint_features(found, [name for name in NEEDS if name in found]))
-    return found
+    return Features(kind, declaration=declaration, units=units).of(attributes)
+
+
+class Features:
+    """`features` for many records of a kind, one at a time."""
+
+    def __init__(self, kind: str, *, declaration: Declarations, units: Units | None = None) -> None:
+        self._declaration = declaration
+        self._units = units or default_units()
+        self._names = feature_schema(kind, declaration=declaration).names
+        self._joint = [name for name in NEEDS if name in self._names]
+        self._has_personal_id = _has_personal_id(kind, declaration)
+        self._has_place = any(place in declaration for place in _PLACES)
+        self._sets = {
+            attribute: _feature_set(attribute, declared)
+            for attribute, declared in declaration.items()
+            if attribute not in _PLACES
+        }
+
+    def of(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = dict.fromkeys(self._names)
+        values = {name: attributes[name] for name in self._declaration if attributes.get(name) is not None}
+        if self._has_personal_id:
+            values, found["personal_ids"] = _numbers_at_their_place(values)
+            facts = personal_id_facts(values["personal_id"]) if "personal_id" in values else None
+            found["pid_sex"], found["pid_birth_year"] = (
+                (facts.sex, facts.birth_year) if facts else (None, None)
+            )
+        for attribute, value in values.items():
+            if attribute in _PLACES:
+                continue
+            given = self._sets[attribute]
+            if given.of is None:
+                found[attribute] = value or None
+            elif not self._declaration[attribute].many:
+                found.update(zip((name for name, _ in given.columns), given.of(value), strict=True))
+            elif value:
+                columns = zip(*map(given.of, value), strict=True)
+                found.update(zip((name for name, _ in given.columns), map(list, columns), strict=True))
+        if self._has_place:
+            found.update(_place(self._units, values.get("address_unit"), values.get("address_province")))
+        found.update(joint_features(found, self._joint))
+        return found
 
 
 def _numbers_at_their_place(attributes: Mapping[str, Any]) -> tuple[dict[str, Any], list[str] | None]:

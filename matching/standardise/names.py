@@ -148,7 +148,7 @@ def canonical_name(raw: str, *, options: Options = NO_OPTIONS) -> Parsed:
 def _examined(raw: str) -> Parsed:
     """The long way: for every name that is not made of plain Vietnamese syllables only."""
     repaired = repair_mojibake(raw)
-    whole = raw if repaired is None else repaired
+    whole = unicodedata.normalize("NFC", raw if repaired is None else repaired)
     issue = None if repaired is None else "name.mojibake"
     if _LOST_LETTERS.search(whole):  # written in an encoding without these letters
         whole, issue = _LOST_LETTERS.sub("", whole), "name.letters_lost"

@@ -15,6 +15,7 @@ from mdm.cli.backup import backup, restore
 from mdm.cli.entity import entity_commands
 from mdm.cli.evaluate import evaluate
 from mdm.cli.explain import explain
+from mdm.cli.index import index
 from mdm.cli.log import log_commands
 from mdm.cli.model import model_commands
 from mdm.cli.openlineage import openlineage
@@ -68,6 +69,7 @@ for command in (merge, unmerge, split, decide, withdraw):
     app.command(rich_help_panel=_BY_HAND)(command)
 app.command()(openlineage)
 app.command(rich_help_panel=_SERVER)(serve)
+app.command(rich_help_panel=_SERVER)(index)
 app.add_typer(key_commands, name="key", rich_help_panel=_SERVER)
 app.add_typer(user_commands, name="user", rich_help_panel=_SERVER)
 app.command(rich_help_panel=_SERVER)(events)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from mdm.cli.terminal import StoreOption, err, opened_store
+from mdm.cli.terminal import StoreOption, err, opened_store, progress_bars
 from mdm.errors import ConfigurationError
 
 _APP = "api.server:make_app"
@@ -41,6 +41,7 @@ def serve(
     store: StoreOption = None,
 ) -> None:
     """Serve the HTTP API. Its description is at /docs; who may call it: `mdm key`, `mdm user`, or MDM_OIDC_*."""
+    from mdm.pipeline.indexing import make_index, wants_index
     from mdm.queries.serving import Serving
     from mdm.tracing import is_tracing
 
@@ -55,6 +56,10 @@ def serve(
                 hint="Use PostgreSQL for several.",
             )
         is_tracing()
+        if wants_index(settings):
+            err.print("Making the match index, once: runs keep it from now on.")
+            with progress_bars() as bars:
+                make_index(settings, progress=bars)
         Serving(settings).close()  # what is wrong is told here, in words
         os.environ["MDM_STORE"] = settings.store
     import uvicorn

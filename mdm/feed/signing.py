@@ -1,7 +1,7 @@
 """Secrets and signatures of webhooks (Standard Webhooks: standardwebhooks.com).
 
 A subscription's secret is derived by HKDF (RFC 5869) from the installation's webhook key and a salt in the store, so neither the store nor a
-backup of it can sign (docs/decisions/016).
+backup of it can sign (docs/decisions/017).
 """
 
 from __future__ import annotations

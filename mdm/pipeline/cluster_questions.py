@@ -8,10 +8,9 @@ links as the link threshold takes chances: that threshold says how much worse a 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import pyarrow as pa
 
 from matching.artefact import probability
 from matching.cluster import AMBIGUOUS, CONTRADICTED, TOO_LARGE, WEAK
@@ -23,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matching.cluster import Clusters, Refused
-    from matching.clustering.inputs import Decided, Edges
-    from mdm.pipeline.steps import Context
+    from matching.clustering.inputs import Decided, Edges, Ids
+    from matching.model import Model
 
 _AT_MOST = 100_000
 _RECORDS_TOLD = 50
@@ -32,57 +31,59 @@ _EVEN = 0.5
 _ABOUT_EVIDENCE = {AMBIGUOUS, CONTRADICTED, WEAK, TOO_LARGE}
 
 
-def questions(context: Context, clusters: Clusters, edges: Edges, decided: Decided) -> list[Question]:
+@dataclass(frozen=True)
+class Side:
+    """The cluster of a record. `stake`: the weight of its most important registry."""
+
+    records: list[int]
+    size: int
+    stake: float
+
+
+@dataclass(frozen=True)
+class Doubtful:
+    """The strongest pair between two clusters; `size`: records of both."""
+
+    left: int
+    right: int
+    conflict: str | None
+    weight: float
+    size: int
+    stake: float
+
+
+class Standing(Protocol):
+    """The clusters as they are now, over all records or around a few."""
+
+    def sides(self, pairs: Sequence[tuple[int, int]]) -> list[tuple[Side, Side]]:
+        """The clusters of both records of each pair."""
+        ...
+
+    def doubtful(self, asked: Ids) -> list[Doubtful]:
+        """Pairs between the thresholds, and conflicts, whose records are in two clusters: the strongest of every two clusters of which
+        one is among those clustered now, and none where `asked` has a pair between them.
+        """
+        ...
+
+
+def questions(
+    model: Model, standing: Standing, clusters: Clusters, edges: Edges, decided: Decided
+) -> list[Question]:
     """On links that were refused, pairs between the thresholds, and weak bridges; the most valuable first.
 
     In a delta `clusters` holds the records that it concerns, and the questions are about these.
     """
-    _put_clusters(context, clusters)
-    try:
-        found = [
-            *_refused(
-                context, [r for r in clusters.refused if r.reason != DECISION]
-            ),  # that was answered already
-            *_doubtful(context, clusters.refused, decided),
-            *_bridges(context, clusters, edges, decided),
-        ]
-    finally:
-        context.workspace.connection.execute("DROP TABLE cluster_now; DROP TABLE cluster_size")
+    found = [
+        # what a person decided was answered already
+        *_refused(standing, [r for r in clusters.refused if r.reason != DECISION]),
+        *_doubtful(standing, clusters.refused, decided),
+        *_bridges(model, standing, clusters, edges, decided),
+    ]
     return sorted(found, key=lambda q: (-q.detail["worth"], q.subject))[:_AT_MOST]
 
 
-def _put_clusters(context: Context, clusters: Clusters) -> None:
-    """Tables cluster_now (record_id, cluster, here, stake) and cluster_size (cluster, size, stake).
-
-    In a delta the records that it does not concern stay where they are, not `here`.
-    """
-    connection = context.workspace.connection
-    connection.register(
-        "clustered_now", pa.table({"record_id": clusters.record, "cluster": clusters.cluster})
-    )
-    others = (
-        ""
-        if context.delta is None
-        else " UNION ALL SELECT record, -entity, false FROM membership ANTI JOIN clustered_now AS c ON c.record_id = record"
-    )
-    cases = "".join(
-        f" WHEN '{code}' THEN {weight}" for code, weight in context.model.clustering.worth.items()
-    )
-    stake = f"CASE registry{cases} ELSE 1 END" if cases else "1"
-    connection.execute(
-        f"""
-        CREATE OR REPLACE TABLE cluster_now AS
-        SELECT c.*, CAST({stake} AS DOUBLE) AS stake
-        FROM (SELECT record_id, cluster, true AS here FROM clustered_now{others}) AS c JOIN {context.person_table()} USING (record_id);
-        CREATE OR REPLACE TABLE cluster_size AS
-        SELECT cluster, COUNT(*) AS size, MAX(stake) AS stake FROM cluster_now GROUP BY cluster
-        """
-    )
-    connection.unregister("clustered_now")
-
-
-def _refused(context: Context, refused: Sequence[Refused]) -> list[Question]:
-    sides = _sides(context, [(r.left, r.right) for r in refused])
+def _refused(standing: Standing, refused: Sequence[Refused]) -> list[Question]:
+    sides = standing.sides([(r.left, r.right) for r in refused])
     return [
         Question(
             reason=_reason(r.reason),
@@ -105,101 +106,49 @@ def _reason(name: str) -> str:
     return name if name.startswith("conflict.") else f"constraint.{name}"
 
 
-@dataclass(frozen=True)
-class _Side:
-    records: list[int]
-    size: int
-    stake: float
-
-
-def _sides(context: Context, pairs: Sequence[tuple[int, int]]) -> list[tuple[_Side, _Side]]:
-    """The clusters of both records of each pair."""
-    connection = context.workspace.connection
-    ends = sorted({record for pair in pairs for record in pair})
-    connection.register("end_record", pa.table({"record_id": pa.array(ends, pa.int64())}))
-    rows = connection.execute(
-        """
-        SELECT e.record_id, list(m.record_id ORDER BY m.record_id), COUNT(*), MAX(m.stake)
-        FROM end_record AS e JOIN cluster_now AS c USING (record_id) JOIN cluster_now AS m ON m.cluster = c.cluster
-        GROUP BY e.record_id
-        """
-    ).fetchall()
-    connection.unregister("end_record")
-    side = {record: _Side(records, size, stake) for record, records, size, stake in rows}
-    return [(side[left], side[right]) for left, right in pairs]
-
-
 def _missed(refused: Refused) -> float:
     """The chance that a refused link is right. Where a constraint stands against the evidence, one of two facts is wrong."""
     chance = probability(refused.evidence)
     return chance if refused.reason in _ABOUT_EVIDENCE else min(_EVEN, chance)
 
 
-def _wrong(context: Context, weight: float) -> float:
-    return (1 - probability(weight)) * 2**context.model.thresholds.link
+def _wrong(model: Model, weight: float) -> float:
+    return (1 - probability(weight)) * 2**model.thresholds.link
 
 
 def _worth(loss: float, records: int, stake: float) -> float:
     return round(float(loss * records * stake), 6)
 
 
-def _doubtful(context: Context, refused: Sequence[Refused], decided: Decided) -> list[Question]:
-    """Pairs between the thresholds, and conflicts above them, whose records are not together.
-
-    One question for two clusters, on the strongest pair between them, and none where a refused link asks or a person answered.
-    """
-    connection, thresholds = context.workspace.connection, context.model.thresholds
+def _doubtful(standing: Standing, refused: Sequence[Refused], decided: Decided) -> list[Question]:
+    """None where a refused link asks or a person answered."""
     links = np.array([(r.left, r.right) for r in refused], dtype=np.int64).reshape(-1, 2)
-    asked = np.concatenate([links, decided.cannot])
-    connection.register("asked_pair", pa.table({"record_l": asked[:, 0], "record_r": asked[:, 1]}))
-    rows = connection.execute(
-        f"""
-        WITH asked AS (
-            SELECT least(a.cluster, b.cluster) AS one, greatest(a.cluster, b.cluster) AS two
-            FROM asked_pair AS p JOIN cluster_now AS a ON a.record_id = p.record_l JOIN cluster_now AS b ON b.record_id = p.record_r
-        ),
-        best AS (
-            SELECT least(a.cluster, b.cluster) AS one, greatest(a.cluster, b.cluster) AS two,
-                arg_max(edge.record_l, (weight, -edge.record_l, -edge.record_r)) AS record_l,
-                arg_max(edge.record_r, (weight, -edge.record_l, -edge.record_r)) AS record_r,
-                arg_max(conflict, (weight, -edge.record_l, -edge.record_r)) AS conflict, max(weight) AS weight
-            FROM edge
-            JOIN cluster_now AS a ON a.record_id = edge.record_l
-            JOIN cluster_now AS b ON b.record_id = edge.record_r
-            WHERE a.cluster <> b.cluster AND (a.here OR b.here)
-                AND (weight >= {thresholds.review} AND weight < {thresholds.link} OR conflict IS NOT NULL)
-            GROUP BY ALL
-        )
-        SELECT record_l, record_r, conflict, weight, x.size + y.size, greatest(x.stake, y.stake)
-        FROM best ANTI JOIN asked USING (one, two)
-        JOIN cluster_size AS x ON x.cluster = one JOIN cluster_size AS y ON y.cluster = two
-        """
-    ).fetchall()
-    connection.unregister("asked_pair")
     return [
         Question(
-            reason=f"conflict.{conflict}" if conflict else "match.possible",
-            subject=f"pair:{left},{right}",
+            reason=f"conflict.{d.conflict}" if d.conflict else "match.possible",
+            subject=f"pair:{d.left},{d.right}",
             detail={
-                "records": [left, right],
-                "weight": round(weight, 3),
-                "worth": _worth(_EVEN if conflict else probability(weight), size, stake),
+                "records": [d.left, d.right],
+                "weight": round(d.weight, 3),
+                "worth": _worth(_EVEN if d.conflict else probability(d.weight), d.size, d.stake),
             },
         )
-        for left, right, conflict, weight, size, stake in rows
+        for d in standing.doubtful(np.concatenate([links, decided.cannot]))
     ]
 
 
-def _bridges(context: Context, clusters: Clusters, edges: Edges, decided: Decided) -> list[Question]:
+def _bridges(
+    model: Model, standing: Standing, clusters: Clusters, edges: Edges, decided: Decided
+) -> list[Question]:
     """Clusters that hold together by one weak pair: asked about, not taken apart."""
     found = weak_bridges(
         clusters.record,
         clusters.cluster,
-        edges.of(edges.weight >= context.model.thresholds.review),
+        edges.of(edges.weight >= model.thresholds.review),
         must=decided.must,
-        below=context.model.clustering.bridge,
+        below=model.clustering.bridge,
     )
-    sides = _sides(context, [(bridge.left, bridge.right) for bridge in found])
+    sides = standing.sides([(bridge.left, bridge.right) for bridge in found])
     return [
         Question(
             reason="cluster.weak_bridge",
@@ -208,7 +157,7 @@ def _bridges(context: Context, clusters: Clusters, edges: Edges, decided: Decide
                 "records": [bridge.left, bridge.right],
                 "weight": round(bridge.weight, 3),
                 "sides": [list(side[:_RECORDS_TOLD]) for side in bridge.sides],
-                "worth": _worth(_wrong(context, bridge.weight), whole.size, whole.stake),
+                "worth": _worth(_wrong(model, bridge.weight), whole.size, whole.stake),
             },
         )
         for bridge, (whole, _) in zip(found, sides, strict=True)

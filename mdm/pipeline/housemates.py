@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from matching.model import Model
     from mdm.pipeline.workspace import Workspace
     from mdm.store.engine import Bulk
 
@@ -35,6 +36,12 @@ TOLD_BY = (_NUMBERS, *_NAME_AND_DAY, *_OWN)
 _BETWEEN = "\x1f"
 _RECORD = pa.schema([("record", pa.int64())])
 _SAID = pa.schema([("registry", pa.string()), ("attributes", pa.string())])
+
+
+def indexed_columns(model: Model) -> list[str]:
+    """Features of a record by which another one is matched with it: those of the model, and what its housemates are told by."""
+    beside = TOLD_BY if HOUSEMATES in model.feature_columns else ()
+    return sorted({*model.feature_columns, *beside})
 
 
 def add_housemates(connection: duckdb.DuckDBPyConnection, *, features: str, records: str) -> None:

@@ -15,9 +15,11 @@ from matching.train import train
 from mdm.errors import InputError
 from mdm.identity.events import Stamp
 from mdm.pipeline.cluster_questions import counts, questions
+from mdm.pipeline.cluster_standing import standing
 from mdm.pipeline.clustering import read_constraints, read_decisions, rules_of, scored_edges, scorer
 from mdm.pipeline.delta import CHANGED, Delta, concerned, find_changed
 from mdm.pipeline.housemates import HOUSEMATES
+from mdm.pipeline.indexing import keep_index
 from mdm.pipeline.labels import correct_by_decisions
 from mdm.store.edges import read_edges, write_edges
 from mdm.store.engine import bulk
@@ -155,6 +157,7 @@ def score_step(context: Context, store: Bulk) -> StepResult:
         find_changed(context.workspace, store, context.delta, housemates=context.by_housemates)
         changed = CHANGED
     reports = make_pairs(connection, context.model, keys="blocking_key", into="pair", of=changed)
+    keep_index(context.workspace, store, trained, keys="blocking_key", changed=changed)
     connection.execute("DROP TABLE blocking_key")
     scored = score_pairs(
         connection, trained, records=records, pairs="pair", into="edge", progress=context.progress
@@ -201,7 +204,8 @@ def cluster_step(context: Context, store: Bulk) -> StepResult:
     connection.register("clustered", pa.table({"record_id": clusters.record, "cluster": clusters.cluster}))
     context.workspace.save("cluster", "SELECT * FROM clustered ORDER BY record_id")
     connection.unregister("clustered")
-    found = questions(context, clusters, edges, decided)
+    with standing(context, clusters) as now:
+        found = questions(context.model, now, clusters, edges, decided)
     raised = raise_reviews(store, found, stamp=context.stamp("questions of the clustering"))
     sizes = np.bincount(np.unique(clusters.cluster, return_inverse=True)[1])
     return StepResult(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mdm.access.access_log import AccessLog
 from mdm.access.authentication import Authenticator
 from mdm.access.purposes import load_purposes
+from mdm.arrivals.service import Arrivals
 from mdm.errors import MdmError, StoreError
 from mdm.feed.events import Feed
 from mdm.feed.subscriptions import Subscriptions
@@ -34,6 +35,9 @@ class Serving:
         self.identity = Identity(settings, keep_open=True)
         self._engine = make_engine(settings, keep_open=True)
         self.people = People(settings, self._engine)
+        self.arrivals = Arrivals(
+            self.identity, attributes=self.people.attributes, registries=self.people.registries
+        )
         self.desk = Desk(self._engine, claim_minutes=settings.claim_minutes)
         self.audit = Audit(settings, self._engine)
         self.feed = Feed(self._engine, self.people.rules)

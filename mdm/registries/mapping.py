@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from matching.standardise.units import Units
     from mdm.registries.attributes import Attribute
     from mdm.registries.record_mapping import Operation, RecordMapping, RenumberingMapping
+
+_V = TypeVar("_V")
 
 UPSERT = "upsert"
 WITHDRAW = "withdraw"
@@ -77,7 +79,7 @@ def map_records(
             parsed = parsed_values(given, cells, attributes[name])
             values[name], issues[name] = parsed.values, parsed.issues
     if mapping.kind == "person":
-        for name, found in contradictions(_numbers(values, attributes)).items():
+        for name, found in contradictions(contradicting(values, attributes)).items():
             issues[name] = pc.coalesce(issues[name], found)
     return MappedRecords(
         mapping=mapping,
@@ -90,8 +92,8 @@ def map_records(
     )
 
 
-def _numbers(values: Mapping[str, pa.Array], attributes: Mapping[str, Attribute]) -> dict[str, pa.Array]:
-    """The columns that can contradict each other, as far as they are of the types that the rules are about."""
+def contradicting(values: Mapping[str, _V], attributes: Mapping[str, Attribute]) -> dict[str, _V]:
+    """Of values by attribute those that can contradict each other, as far as they are of the types that the rules are about."""
     types = {
         "personal_id": "personal_id", "sex": "sex", "birth_date": "date", "mother_personal_id": "personal_id",
         "father_personal_id": "personal_id", "tax_code": "tax_code", "social_insurance_no": "social_insurance_no",

@@ -226,17 +226,16 @@ class Identity:
             source=self.source,
             by_hand=True,
             approved_by=approved_by,
-            numbers=partial(self._fresh_numbers, work),
+            numbers=partial(self.fresh_numbers, work, NumberKind.SSN),
         )
         return plan(work.state, command, facts)
 
-    def _fresh_numbers(self, work: UnitOfWork, count: int) -> list[tuple[int, str]]:
-        """Those that an earlier request or run set aside are noted as issued, where they are in the store."""
+    def fresh_numbers(self, work: UnitOfWork, kind: NumberKind, count: int) -> list[tuple[int, str]]:
+        """New numbers with their places in the sequence. Those that an earlier request or run set aside are noted as issued, where they are in the store."""
         fingerprint = work.meta(SSN_KEY_FINGERPRINT)
         if fingerprint is None:
             raise IdentityError("No number was given out yet.", hint="Run `mdm run` first.")
         plan = number_plan_of(self.settings, fingerprint=fingerprint)
-        kind = NumberKind.SSN
         settle(self.settings, work.scalar, key=fingerprint)
         start = set_aside(self.settings, work.scalar, kind, count=count, key=fingerprint)
         return list(enumerate(plan.numbers(kind, start=start, count=count), start=start))

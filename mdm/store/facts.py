@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import func, select, union_all
+from sqlalchemy import bindparam, func, select, union_all
 
 from mdm.errors import IdentityError
 from mdm.identity.commands import (
@@ -34,6 +34,11 @@ if TYPE_CHECKING:
     from mdm.identity.clock import Source
     from mdm.identity.commands import Command
     from mdm.store.unit_of_work import UnitOfWork
+
+
+_STANDING_GOLDEN = select(golden).where(
+    golden.c.entity_key == bindparam("key"), golden.c.until_event.is_(None)
+)
 
 
 def load_for(
@@ -159,13 +164,7 @@ def standing_golden(work: UnitOfWork, entities: Iterable[str]) -> dict[str, dict
     for entity in entities:
         if entity not in work.state.entities:
             continue
-        row = (
-            work.connection.execute(
-                select(golden).where(golden.c.entity_key == work.key(entity), golden.c.until_event.is_(None))
-            )
-            .mappings()
-            .first()
-        )
+        row = work.connection.execute(_STANDING_GOLDEN, {"key": work.key(entity)}).mappings().first()
         found[entity] = (
             None
             if row is None

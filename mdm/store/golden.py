@@ -11,7 +11,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from golden_record.contribution import Contribution, Trust
 from golden_record.policy import load_policy
@@ -27,7 +27,7 @@ from mdm.store.tables import alias, event, golden, record, record_version
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from sqlalchemy import Column
+    from sqlalchemy import Select, Update
 
     from golden_record.policy import Policy
     from golden_record.provenance import Golden
@@ -39,6 +39,41 @@ if TYPE_CHECKING:
 
 GOLDEN_TALLY = ("golden_id", "entity_key", "hash", "policy", "as_of")
 """What an event's tally of begun or ended golden records covers; the hash is of values and provenance."""
+
+
+_CONTRIBUTIONS = (
+    select(
+        record.c.record_id,
+        record.c.version,
+        record.c.registry,
+        record_version.c.observed_on,
+        record_version.c.attributes,
+        record_version.c.issues,
+    )
+    .join(
+        record_version,
+        (record_version.c.record_id == record.c.record_id) & (record_version.c.version == record.c.version),
+    )
+    .where(
+        record.c.record_id.in_(bindparam("records", expanding=True)),
+        record.c.status == "active",
+        record.c.registry.not_in(bindparam("hidden", expanding=True)),
+    )
+    .order_by(record.c.record_id)
+)
+_GOLDENS = select(*(golden.c[name] for name in GOLDEN_TALLY)).where(
+    golden.c.entity_key.in_(bindparam("keys", expanding=True)), golden.c.until_event.is_(None)
+)
+_ALIASES = select(*(alias.c[name] for name in ALIAS_TALLY)).where(
+    alias.c.entity_key.in_(bindparam("keys", expanding=True)), alias.c.until_event.is_(None)
+)
+_LAST_GOLDEN, _LAST_ALIAS = select(func.max(golden.c.golden_id)), select(func.max(alias.c.alias_id))
+_LAST_OF_KIND = (
+    select(event.c.body).where(event.c.kind == bindparam("kind")).order_by(event.c.seq.desc()).limit(1)
+)
+_ADD_GOLDEN, _ADD_ALIAS = insert(golden), insert(alias)
+_END_GOLDEN = update(golden).where(golden.c.golden_id == bindparam("given"))
+_END_ALIAS = update(alias).where(alias.c.alias_id == bindparam("given"))
 
 
 @dataclass(frozen=True)
@@ -98,27 +133,8 @@ def contributions_of(
     hidden: Collection[str] = (),
 ) -> list[Contribution]:
     """The current versions of the entity's active records, but those of `hidden` registries, each with what is `made` for it."""
-    rows = work.connection.execute(
-        select(
-            record.c.record_id,
-            record.c.version,
-            record.c.registry,
-            record_version.c.observed_on,
-            record_version.c.attributes,
-            record_version.c.issues,
-        )
-        .join(
-            record_version,
-            (record_version.c.record_id == record.c.record_id)
-            & (record_version.c.version == record.c.version),
-        )
-        .where(
-            record.c.record_id.in_(work.state.members.get(entity, ())),
-            record.c.status == "active",
-            record.c.registry.not_in(hidden),
-        )
-        .order_by(record.c.record_id)
-    ).all()
+    members = work.state.members.get(entity, ())
+    rows = work.connection.execute(_CONTRIBUTIONS, {"records": list(members), "hidden": list(hidden)}).all()
     return [
         Contribution(
             record=record_id,
@@ -171,8 +187,9 @@ def renew_golden(
     as_of = last_as_of(work)
     for kind, its in rules.items():
         of_kind = [entity for entity in entities if work.state.entities[entity].kind == kind]
-        _keep_golden(work, goldens_of(work, of_kind, rules, as_of=as_of), its, as_of=as_of, stamp=stamp)
-        _keep_aliases(work, of_kind, its, stamp=stamp)
+        if of_kind:
+            _keep_golden(work, goldens_of(work, of_kind, rules, as_of=as_of), its, as_of=as_of, stamp=stamp)
+            _keep_aliases(work, of_kind, its, stamp=stamp)
 
 
 def _keep_golden(
@@ -185,14 +202,9 @@ def _keep_golden(
 ) -> None:
     keys = {work.key(entity): found for entity, found in now.items()}
     standing = {
-        row["entity_key"]: row
-        for row in work.connection.execute(
-            select(*(golden.c[name] for name in GOLDEN_TALLY)).where(
-                golden.c.entity_key.in_(keys), golden.c.until_event.is_(None)
-            )
-        ).mappings()
+        row["entity_key"]: row for row in work.connection.execute(_GOLDENS, {"keys": list(keys)}).mappings()
     }
-    following = _following(work, golden.c.golden_id)
+    following = _following(work, _LAST_GOLDEN)
     begun: list[dict[str, Any]] = []
     for key, found in sorted(keys.items()):
         if found is not None and (key not in standing or golden_hash(found) != standing[key]["hash"]):
@@ -218,9 +230,9 @@ def _keep_golden(
         "rules": rules.hash,
     }
     (seq,) = work.append([(EventKind.GOLDEN_COMPUTED, None, data)], stamp=stamp)
-    _end(work, golden.c.golden_id, [row["golden_id"] for row in ended], seq)
+    _end(work, _END_GOLDEN, [row["golden_id"] for row in ended], seq)
     if begun:
-        work.connection.execute(insert(golden), [{**row, "from_event": seq} for row in begun])
+        work.connection.execute(_ADD_GOLDEN, [{**row, "from_event": seq} for row in begun])
 
 
 def _keep_aliases(work: UnitOfWork, entities: Collection[str], rules: GoldenRules, *, stamp: Stamp) -> None:
@@ -234,13 +246,10 @@ def _keep_aliases(work: UnitOfWork, entities: Collection[str], rules: GoldenRule
     standing = {
         (row["entity_key"], row["scheme"], row["value"]): row
         for row in work.connection.execute(
-            select(*(alias.c[name] for name in ALIAS_TALLY)).where(
-                alias.c.entity_key.in_([work.key(entity) for entity in entities]),
-                alias.c.until_event.is_(None),
-            )
+            _ALIASES, {"keys": [work.key(entity) for entity in entities]}
         ).mappings()
     }
-    following = _following(work, alias.c.alias_id)
+    following = _following(work, _LAST_ALIAS)
     begun = [
         {"alias_id": following + place, "entity_key": key, "scheme": scheme, "value": value}
         for place, (key, scheme, value) in enumerate(sorted(now - standing.keys()))
@@ -253,22 +262,20 @@ def _keep_aliases(work: UnitOfWork, entities: Collection[str], rules: GoldenRule
         "ended": tally([row[name] for name in ALIAS_TALLY] for row in ended),
     }
     (seq,) = work.append([(EventKind.ALIASES_CHANGED, None, data)], stamp=stamp)
-    _end(work, alias.c.alias_id, [row["alias_id"] for row in ended], seq)
+    _end(work, _END_ALIAS, [row["alias_id"] for row in ended], seq)
     if begun:
-        work.connection.execute(insert(alias), [{**row, "from_event": seq} for row in begun])
+        work.connection.execute(_ADD_ALIAS, [{**row, "from_event": seq} for row in begun])
 
 
-def _following(work: UnitOfWork, key: Column[int]) -> int:
-    return int(work.connection.scalar(select(func.coalesce(func.max(key), 0))) or 0) + 1
+def _following(work: UnitOfWork, last: Select[Any]) -> int:
+    return int(work.connection.scalar(last) or 0) + 1
 
 
-def _end(work: UnitOfWork, key: Column[int], rows: Collection[int], seq: int) -> None:
+def _end(work: UnitOfWork, statement: Update, rows: Collection[int], seq: int) -> None:
     if rows:
-        work.connection.execute(update(key.table).where(key.in_(rows)).values(until_event=seq))
+        work.connection.execute(statement, [{"given": row, "until_event": seq} for row in sorted(rows)])
 
 
 def _last(work: UnitOfWork, kind: EventKind) -> dict[str, Any] | None:
-    body = work.connection.scalar(
-        select(event.c.body).where(event.c.kind == kind.value).order_by(event.c.seq.desc()).limit(1)
-    )
+    body = work.connection.scalar(_LAST_OF_KIND, {"kind": kind.value})
     return None if body is None else dict(orjson.loads(body)["data"])

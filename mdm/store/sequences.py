@@ -117,7 +117,8 @@ def settle(settings: Settings, scalar: Scalar, *, key: str) -> None:
             kind: Set(before=max(places.before, found[kind]), after=max(places.after, found[kind]))
             for kind, places in mark.kinds.items()
         }
-        write_mark(settings, mark.model_copy(update={"kinds": kinds}))
+        if kinds != mark.kinds:
+            write_mark(settings, mark.model_copy(update={"kinds": kinds}))
 
 
 def _store_id(scalar: Scalar) -> str:

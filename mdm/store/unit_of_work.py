@@ -16,6 +16,7 @@ from mdm.errors import NotFoundError
 from mdm.identity.commands import DecisionKind
 from mdm.identity.decisions import Decision
 from mdm.identity.events import EventKind, seal_one
+from mdm.identity.numbers import NumberKind, NumberState
 from mdm.identity.state import Entity, Number, State
 from mdm.store import statements as sql
 from mdm.store.engine import PATIENCE, SETTINGS, TAKE_TURN, WRITES
@@ -61,6 +62,7 @@ class UnitOfWork:
         self._row: dict[str, RowMapping] = {}
         self._number_since: dict[str, int] = {}
         self._sequence: dict[str, int] = {}
+        self._event: int | None = None
 
     # --- reading -------------------------------------------------------------------------------------------------
 
@@ -125,8 +127,19 @@ class UnitOfWork:
         """Nothing of this unit of work is to be kept."""
         self.forgotten = True
 
+    def holds_number(self, entity: str) -> bool:
+        """Whether it has a social-security number that stands."""
+        return any(
+            number.kind == NumberKind.SSN
+            and number.state not in {NumberState.SUPERSEDED, NumberState.CANCELLED}
+            for number in self.state.numbers_of(entity)
+        )
+
     def last_event(self) -> int:
-        return self._last(sql.LAST_EVENT)
+        """Nobody else writes while this transaction does."""
+        if self._event is None:
+            self._event = self._last(sql.LAST_EVENT)
+        return self._event
 
     def meta(self, name: str) -> str | None:
         return self.connection.scalar(select(meta.c.value).where(meta.c.name == name))
@@ -196,6 +209,7 @@ class UnitOfWork:
             self.connection.execute(sql.ADD_EVENT, seal_one(kind, about, data, seq=seq, stamp=stamp))
             if kind is EventKind.NUMBER_ISSUED:
                 self._sequence[data["number"]] = data["sequence"]
+            self._event = seq
             before = self._before()
             touched = self.state.apply(seq, kind, about, data)
             self._write(seq, about, touched, before, stamp)

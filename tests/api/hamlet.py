@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mdm.access import accounts, keys
 from mdm.access.sessions import make_session_key
+from mdm.pipeline.indexing import make_index
 from mdm.queries.serving import Serving
 from mdm.store.engine import make_engine
 from tests.village import Village, village_settings
@@ -33,6 +34,7 @@ ROLES = {
     "auditor": ["auditor"],
     "admin": ["admin"],
     "tax": ["registry:tax"],
+    "population": ["registry:population"],
     "school": ["registry:school"],
     "both_hats": ["steward", "approver"],
     "everybody": ["steward", "approver", "auditor", "admin"],
@@ -72,6 +74,7 @@ def open_hamlet(engine: Engine, folder: Path) -> Settings:
         village.deliver_rows(registry, records)
     village.run()
     village.close()
+    make_index(settings)
     add_people(settings)
     return settings
 

@@ -100,6 +100,16 @@ def test_the_pages_of_the_description_need_no_network():
 # --- schemathesis ----------------------------------------------------------------------------------------------------
 
 
+@schemathesis.serializer("application/x-ndjson")
+def one_line(_context, value):
+    return json.dumps(value).encode()
+
+
+@schemathesis.deserializer("application/x-ndjson")
+def first_line(_context, response):
+    return json.loads(response.content.split(b"\n")[0])
+
+
 @pytest.fixture(scope="module")
 def tested(engine_of, tmp_path_factory):
     made = open_hamlet(engine_of(SQLITE), tmp_path_factory.mktemp("described"))
@@ -112,9 +122,11 @@ def tested(engine_of, tmp_path_factory):
 def try_out(tested, examples):
     app, hamlet = tested
     schema = schemathesis.openapi.from_dict(app.openapi())
-    headers = {"Authorization": f"Bearer {hamlet.keys['everybody']}", "X-Purpose": "audit"}
     for found in schema.get_all_operations():
-        check = checked(found.ok(), app, headers)
+        operation = found.ok()
+        by = "tax" if "/v1/registries/" in operation.label else "everybody"
+        headers = {"Authorization": f"Bearer {hamlet.keys[by]}", "X-Purpose": "audit"}
+        check = checked(operation, app, headers)
         settings(
             max_examples=examples,
             derandomize=True,
@@ -130,6 +142,8 @@ def checked(operation, app, headers):
     def check(data):
         case = data.draw(operation.as_strategy())
         case.headers = {**(case.headers or {}), **headers}
+        if "registry" in (case.path_parameters or {}):
+            case.path_parameters["registry"] = "tax"
         case.validate_response(case.call(app=app), checks=CHECKS)
 
     return check

@@ -263,7 +263,7 @@ def test_a_record_of_the_batch_has_the_edges_that_led_to_it(story, connection):
     assert stay.edges
     assert {found.other.record for found in stay.edges} <= members - {record}
     assert [found.weight for found in stay.edges] == sorted((e.weight for e in stay.edges), reverse=True)
-    trained = connection.scalar(select(model.c.hash))
+    trained = connection.scalar(select(model.c.hash).where(model.c.name == "person"))
     for found in stay.edges:
         assert found.model == trained
         assert found.since < stay.since.seq

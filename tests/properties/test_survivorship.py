@@ -241,7 +241,7 @@ def in_duckdb(policy, *, people, trust, as_of, overrides, records_at_once):
 
 # No shrinking: an example is hundreds of entities from one seed, and the first failing entity says enough.
 @settings(
-    max_examples=20,
+    max_examples=12,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.reuse, Phase.generate],

@@ -6,6 +6,7 @@ import numpy as np
 
 from mdm.identity.events import LEAF_HASH, SEALED_SCHEMA, EventKind
 from mdm.pipeline.checks.opened import Found, Opened, columns
+from mdm.store.match_index import INDEX
 from mdm.store.proofs import check_log
 
 _K = EventKind
@@ -91,6 +92,7 @@ def facts(opened: Opened) -> Found:
         CREATE OR REPLACE TEMP VIEW told_meta AS
         SELECT unnest(json_keys(data)) AS name, data ->> ('$.' || unnest(json_keys(data))) AS value
         FROM told WHERE kind IN ('{EventKind.STORE_CREATED}', '{EventKind.KEY_BOUND}');
+        CREATE OR REPLACE TEMP VIEW bound_meta AS FROM meta WHERE name <> '{INDEX}';
         CREATE OR REPLACE TEMP VIEW told_model AS
         WITH of_model AS (
             SELECT seq, "at", kind, data ->> '$.hash' AS hash, data ->> '$.name' AS name FROM told
@@ -117,7 +119,11 @@ def facts(opened: Opened) -> Found:
     )
     wrong = (
         opened.difference(
-            "told_meta", "meta", key=["name"], values=["value"], says="'meta ' || name || ': not as told'"
+            "told_meta",
+            "bound_meta",
+            key=["name"],
+            values=["value"],
+            says="'meta ' || name || ': not as told'",
         )
         or opened.difference(
             "told_model",

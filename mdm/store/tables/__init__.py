@@ -3,6 +3,7 @@
 from mdm.store.tables.access import access_log, account, api_key, review_claim
 from mdm.store.tables.columns import metadata
 from mdm.store.tables.deliveries import batch, quarantine, record, record_version, renumbering
+from mdm.store.tables.matching import match_feature, match_key
 from mdm.store.tables.people import (
     alias,
     approval,
@@ -48,6 +49,8 @@ __all__ = [
     "golden",
     "idempotency",
     "log_node",
+    "match_feature",
+    "match_key",
     "membership",
     "meta",
     "metadata",

@@ -103,5 +103,6 @@ renumbering = Table(
     words("new"),
     words("changed_on", nullable=True),
     Index("ix_renumbering_old", "old"),
+    Index("ix_renumbering_new", "new"),
     comment="one number that an office re-established: old to new",
 )

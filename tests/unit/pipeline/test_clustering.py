@@ -9,6 +9,7 @@ import pytest
 from matching.cluster import Clusters, Refused
 from matching.clustering.inputs import Decided
 from mdm.pipeline.cluster_questions import counts, questions
+from mdm.pipeline.cluster_standing import standing
 from mdm.pipeline.clustering import read_constraints, scored_edges
 from tests.unit.matching.scenario import MODEL
 
@@ -88,6 +89,11 @@ def test_edges_come_with_the_place_of_their_conflict(context):
     ]
 
 
+def asking(context, clusters, decided):
+    with standing(context, clusters) as now:
+        return questions(context.model, now, clusters, scored_edges(context), decided)
+
+
 def asked(context, *, cannot=()):
     clusters = Clusters(
         record=np.arange(1, 7),
@@ -100,7 +106,7 @@ def asked(context, *, cannot=()):
         refined=6,
     )
     decided = Decided(np.empty((0, 2), np.int64), np.array(cannot, dtype=np.int64).reshape(-1, 2))
-    return questions(context, clusters, scored_edges(context), decided)
+    return asking(context, clusters, decided)
 
 
 def test_two_clusters_get_one_question_and_the_most_valuable_comes_first(context):
@@ -132,7 +138,7 @@ def test_a_weak_bridge_is_worth_what_a_wrong_link_costs(context):
     connection.execute("UPDATE edge SET weight = ? WHERE record_l = 3 AND record_r = 4", [link + 1])
     connection.execute("INSERT INTO edge VALUES (3, 2, 25.0, NULL)")
     clusters = Clusters(np.arange(1, 7), np.array([1, 1, 1, 1, 1, 6]), refused=[], examined=0, refined=0)
-    found = questions(context, clusters, scored_edges(context), Decided.none())
+    found = asking(context, clusters, Decided.none())
     bridge = next(q for q in found if q.reason == "cluster.weak_bridge")
     assert bridge.detail["records"] == [3, 4]
     assert bridge.detail["worth"] == pytest.approx(2**link / (1 + 2 ** (link + 1)) * 5 * 3, abs=1e-5)

@@ -310,6 +310,26 @@ def upgrade() -> None:
         comment="the RFC 6962 hash of a complete subtree of 2^level leaves, the position-th of its level",
     )
     op.create_table(
+        "match_feature",
+        sa.Column(
+            "record_id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column("features", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("record_id", name=op.f("pk_match_feature")),
+        comment="the comparison features of an active record (JSON), by the model that meta `match_index` names",
+    )
+    op.create_table(
+        "match_key",
+        sa.Column("key", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("record_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("key", "record_id", name=op.f("pk_match_key")),
+        comment="a blocking key of an active record, by the model that meta `match_index` names",
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "membership",
         sa.Column(
             "membership_id",
@@ -471,6 +491,7 @@ def upgrade() -> None:
         comment="one number that an office re-established: old to new",
     )
     with op.batch_alter_table("renumbering", schema=None) as batch_op:
+        batch_op.create_index("ix_renumbering_new", ["new"], unique=False)
         batch_op.create_index("ix_renumbering_old", ["old"], unique=False)
 
     op.create_table(
@@ -610,6 +631,7 @@ def downgrade() -> None:
     op.drop_table("review")
     with op.batch_alter_table("renumbering", schema=None) as batch_op:
         batch_op.drop_index("ix_renumbering_old")
+        batch_op.drop_index("ix_renumbering_new")
 
     op.drop_table("renumbering")
     with op.batch_alter_table("record_version", schema=None) as batch_op:
@@ -647,6 +669,8 @@ def downgrade() -> None:
         )
 
     op.drop_table("membership")
+    op.drop_table("match_key")
+    op.drop_table("match_feature")
     op.drop_table("log_node")
     op.drop_table("idempotency")
     with op.batch_alter_table("golden", schema=None) as batch_op:
