@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mdm.pipeline.indexing import make_index
 from mdm.pipeline.ingest import Ingest
 from mdm.pipeline.run import run
 from mdm.settings import Settings, default_configs
@@ -82,6 +83,7 @@ def lived_in(tmp_path_factory, shared_folder, country, engine, finished) -> Sett
 
     def make(folder):
         made = engine.copy(finished, folder)
+        make_index(made)
         Ingest(made).folder(country.files / "delivery-2")
         run(made)
         work_on(made)
