@@ -269,7 +269,7 @@ def _splink(settings: Settings) -> None:
                 threshold_match_weight=-4,
                 warning_mode="never",
             )
-            found.as_record_dict()
+            found.as_record_list()
             milliseconds.append((time.perf_counter() - began) * 1000)
     p50, worst = np.percentile(milliseconds[2:], [50, 100])
     print(

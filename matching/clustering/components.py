@@ -9,20 +9,35 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matching.clustering.inputs import Flags, Ids, Weights
 
+_FEW = 32
 _STEP = 2.0
 """Bits by which the threshold rises until a large component has come apart."""
 
 
 def components(size: int, left: Ids, right: Ids) -> Ids:
     """The component of each of `size` nodes, named by its smallest node."""
+    if size <= _FEW:
+        return _of_few(size, left.tolist(), right.tolist())
     graph = coo_array((np.ones(len(left), dtype=np.int8), (left, right)), shape=(size, size))
     found = connected_components(graph, directed=False)[1]
     first = np.full(int(found.max(initial=-1)) + 1, size, dtype=np.int64)
     np.minimum.at(first, found, np.arange(size))
     named: Ids = first[found]
     return named
+
+
+def _of_few(size: int, left: Sequence[int], right: Sequence[int]) -> Ids:
+    """For a single record the graph library takes longer than the graph."""
+    name = list(range(size))
+    for one, other in zip(left, right, strict=True):
+        a, b = name[one], name[other]
+        if a != b:
+            name = [min(a, b) if found in {a, b} else found for found in name]
+    return np.array(name, dtype=np.int64)
 
 
 def pairs_within(component: Ids, inside: Flags) -> tuple[Ids, Ids]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import orjson
@@ -18,14 +19,14 @@ from mdm.store.facts import standing_golden
 from mdm.store.tables import ssn_past
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from mdm.identity.events import Stamp
     from mdm.identity.plans import Event
     from mdm.identity.state import Number
     from mdm.store.unit_of_work import UnitOfWork
 
-    Fresh = Callable[[NumberKind, int], list[tuple[int, str]]]
+    Fresh = Callable[[Mapping[NumberKind, int]], Mapping[NumberKind, list[tuple[int, str]]]]
 
 _DEAD_BEFORE = (
     select(ssn_past.c.number)
@@ -40,29 +41,36 @@ def give_numbers(
 ) -> list[str]:
     """A social-security number to whoever is anchored, else a temporary one; deaths are told. Returns the new numbers.
 
-    `fresh` gives so many new numbers of a kind, with their places in the sequence.
+    `fresh` gives so many new numbers of each kind, with their places in the sequence.
     """
-    issued = []
+    lacking: dict[NumberKind, list[str]] = defaultdict(list)
+    people = []
     for entity in sorted(entities):
-        if work.state.entities[entity].status != ACTIVE:
-            continue
         members = registry_of(work, work.state.members[entity])
-        if not members:
+        if work.state.entities[entity].status != ACTIVE or not members:
             continue
+        people.append(entity)
         held = _held(work, entity)
         anchored = any(registry in anchors for registry in members.values())
-        events: list[Event] = []
-        number, temporary = held.get(NumberKind.SSN), held.get(NumberKind.TEMPORARY)
-        if number is None and (anchored or temporary is None):
-            kind = NumberKind.SSN if anchored else NumberKind.TEMPORARY
-            ((sequence, new),) = fresh(kind, 1)
-            reason = Reason.ANCHORED if anchored else Reason.NOT_ANCHORED
-            told = {"kind": kind, "number": new, "reason": reason, "sequence": sequence}
-            events.append((EventKind.NUMBER_ISSUED, entity, told))
-            issued.append(new)
-        work.append(events, stamp=stamp)
+        if NumberKind.SSN not in held and (anchored or NumberKind.TEMPORARY not in held):
+            lacking[NumberKind.SSN if anchored else NumberKind.TEMPORARY].append(entity)
+    issued: list[Event] = []
+    if lacking:
+        given = fresh({kind: len(its) for kind, its in lacking.items()})
+        for kind, its in lacking.items():
+            reason = Reason.ANCHORED if kind is NumberKind.SSN else Reason.NOT_ANCHORED
+            issued += [
+                (
+                    EventKind.NUMBER_ISSUED,
+                    entity,
+                    {"kind": kind, "number": number, "reason": reason, "sequence": sequence},
+                )
+                for entity, (sequence, number) in zip(its, given[kind], strict=True)
+            ]
+    work.append(issued, stamp=stamp)
+    for entity in people:
         _settle(work, entity, stamp)
-    return issued
+    return [data["number"] for _, _, data in issued]
 
 
 def _settle(work: UnitOfWork, entity: str, stamp: Stamp) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -200,7 +201,11 @@ class Arrivals:
         touched |= {state.entity_of[number] for number in (record,) if number in state.entity_of}
         renew_golden(work, sorted(touched), self._identity.rules, stamp=stamp)
         numbers = give_numbers(
-            work, touched, anchors=self._installation.anchors, fresh=self._fresh(work), stamp=stamp
+            work,
+            touched,
+            anchors=self._installation.anchors,
+            fresh=partial(self._identity.fresh_numbers, work),
+            stamp=stamp,
         )
         return Arrived(
             entity=state.entity_of.get(record) if said is not None else None,
@@ -278,9 +283,6 @@ class Arrivals:
     def _require_registry(self, registry: str) -> None:
         if registry not in self._registries:
             raise InputError("no such registry is declared", where="registry")
-
-    def _fresh(self, work: UnitOfWork) -> Any:
-        return lambda kind, count: self._identity.fresh_numbers(work, kind, count)
 
     def _served(self, connection: Connection) -> tuple[OnlineMatcher, StoredIndex]:
         """The index, and its matcher: of the model by which it was made."""

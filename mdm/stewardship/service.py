@@ -30,7 +30,7 @@ from mdm.store.engine import make_engine
 from mdm.store.facts import load_for, standing_golden
 from mdm.store.golden import goldens_of, last_as_of, load_rules, renew_golden
 from mdm.store.keys import SSN_KEY_FINGERPRINT, number_plan_of
-from mdm.store.sequences import set_aside, settle
+from mdm.store.sequences import set_aside
 from mdm.store.unit_of_work import UnitOfWork, unit_of_work
 
 if TYPE_CHECKING:
@@ -226,19 +226,31 @@ class Identity:
             source=self.source,
             by_hand=True,
             approved_by=approved_by,
-            numbers=partial(self.fresh_numbers, work, NumberKind.SSN),
+            numbers=partial(self._fresh, work),
         )
         return plan(work.state, command, facts)
 
-    def fresh_numbers(self, work: UnitOfWork, kind: NumberKind, count: int) -> list[tuple[int, str]]:
-        """New numbers with their places in the sequence. Those that an earlier request or run set aside are noted as issued, where they are in the store."""
+    def fresh_numbers(
+        self, work: UnitOfWork, wanted: Mapping[NumberKind, int]
+    ) -> dict[NumberKind, list[tuple[int, str]]]:
+        """So many new numbers of each kind, with their places in the sequence; for a transaction that has issued none yet.
+
+        Those that an earlier request or run set aside are noted as issued, where they are in the store.
+        """
         fingerprint = work.meta(SSN_KEY_FINGERPRINT)
         if fingerprint is None:
             raise IdentityError("No number was given out yet.", hint="Run `mdm run` first.")
         plan = number_plan_of(self.settings, fingerprint=fingerprint)
-        settle(self.settings, work.scalar, key=fingerprint)
-        start = set_aside(self.settings, work.scalar, kind, count=count, key=fingerprint)
-        return list(enumerate(plan.numbers(kind, start=start, count=count), start=start))
+        found: dict[NumberKind, list[tuple[int, str]]] = {}
+        for kind, count in wanted.items():
+            start = set_aside(
+                self.settings, work.scalar, kind, count=count, key=fingerprint, settles=not found
+            )
+            found[kind] = list(enumerate(plan.numbers(kind, start=start, count=count), start=start))
+        return found
+
+    def _fresh(self, work: UnitOfWork, count: int) -> list[tuple[int, str]]:
+        return self.fresh_numbers(work, {NumberKind.SSN: count})[NumberKind.SSN]
 
     def _questions(self, work: UnitOfWork, command: Command, planned: Plan) -> list[Question]:
         """Records that joined after a merge now undone stay with the survivor; a person looks at those that may not belong there."""

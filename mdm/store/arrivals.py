@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pyarrow as pa
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from matching.standardise.types import STANDARDISER_VERSION
 from mdm.identity.events import EventKind
@@ -18,7 +18,7 @@ from mdm.store.tables import batch, entity, membership, record, record_version, 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from sqlalchemy import Connection, Select
+    from sqlalchemy import Connection
 
     from mdm.identity.events import Stamp
     from mdm.store.unit_of_work import UnitOfWork
@@ -30,9 +30,6 @@ _FIND = select(
     record.c.registry == bindparam("registry"),
     record.c.kind == bindparam("kind"),
     record.c.local_id == bindparam("local_id"),
-)
-_BATCH, _RECORD, _VERSION = (
-    select(func.max(column)) for column in (batch.c.batch_id, record.c.record_id, record_version.c.version_id)
 )
 _ADD_BATCH, _ADD_RECORD, _ADD_VERSION = insert(batch), insert(record), insert(record_version)
 _SET_RECORD = update(record).where(record.c.record_id == bindparam("given"))
@@ -110,8 +107,8 @@ def land(
 ) -> int:
     """Keeps a new version of a record, or a new record; returns its number. `declaration`: hash of the registry's."""
     connection = work.connection
-    number = _following(work, _BATCH)
-    record_id = _following(work, _RECORD) if standing is None else standing.record
+    number = work.following("batch")
+    record_id = work.following("record") if standing is None else standing.record
     version = 1 if standing is None else standing.version + 1
     digest = BatchDigest()
     digest.add_versions(pa.array([record_id]), pa.array([version]), pa.array([arriving.row_hash]))
@@ -137,7 +134,7 @@ def land(
     connection.execute(
         _ADD_VERSION,
         {
-            "version_id": _following(work, _VERSION),
+            "version_id": work.following("record_version"),
             "record_id": record_id,
             "version": version,
             "batch_id": number,
@@ -165,12 +162,10 @@ def land(
     return record_id
 
 
-def _following(work: UnitOfWork, last: Select[Any]) -> int:
-    return int(work.connection.scalar(last) or 0) + 1
-
-
 def registry_of(work: UnitOfWork, records: Collection[int]) -> dict[int, str]:
     """Of those that are active."""
+    if not records:
+        return {}
     rows = work.connection.execute(_REGISTRIES, {"records": list(records)})
     return {row.record_id: row.registry for row in rows}
 

@@ -11,7 +11,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from golden_record.contribution import Contribution, Trust
 from golden_record.policy import load_policy
@@ -27,7 +27,7 @@ from mdm.store.tables import alias, event, golden, record, record_version
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from sqlalchemy import Select, Update
+    from sqlalchemy import Update
 
     from golden_record.policy import Policy
     from golden_record.provenance import Golden
@@ -67,7 +67,6 @@ _GOLDENS = select(*(golden.c[name] for name in GOLDEN_TALLY)).where(
 _ALIASES = select(*(alias.c[name] for name in ALIAS_TALLY)).where(
     alias.c.entity_key.in_(bindparam("keys", expanding=True)), alias.c.until_event.is_(None)
 )
-_LAST_GOLDEN, _LAST_ALIAS = select(func.max(golden.c.golden_id)), select(func.max(alias.c.alias_id))
 _LAST_OF_KIND = (
     select(event.c.body).where(event.c.kind == bindparam("kind")).order_by(event.c.seq.desc()).limit(1)
 )
@@ -204,12 +203,11 @@ def _keep_golden(
     standing = {
         row["entity_key"]: row for row in work.connection.execute(_GOLDENS, {"keys": list(keys)}).mappings()
     }
-    following = _following(work, _LAST_GOLDEN)
     begun: list[dict[str, Any]] = []
     for key, found in sorted(keys.items()):
         if found is not None and (key not in standing or golden_hash(found) != standing[key]["hash"]):
             row = {
-                "golden_id": following + len(begun),
+                "golden_id": work.following("golden"),
                 "entity_key": key,
                 "values": found.values_json().decode(),
                 "provenance": found.provenance_json().decode(),
@@ -249,10 +247,9 @@ def _keep_aliases(work: UnitOfWork, entities: Collection[str], rules: GoldenRule
             _ALIASES, {"keys": [work.key(entity) for entity in entities]}
         ).mappings()
     }
-    following = _following(work, _LAST_ALIAS)
     begun = [
-        {"alias_id": following + place, "entity_key": key, "scheme": scheme, "value": value}
-        for place, (key, scheme, value) in enumerate(sorted(now - standing.keys()))
+        {"alias_id": work.following("alias"), "entity_key": key, "scheme": scheme, "value": value}
+        for key, scheme, value in sorted(now - standing.keys())
     ]
     ended = [row for found, row in standing.items() if found not in now]
     if not begun and not ended:
@@ -265,10 +262,6 @@ def _keep_aliases(work: UnitOfWork, entities: Collection[str], rules: GoldenRule
     _end(work, _END_ALIAS, [row["alias_id"] for row in ended], seq)
     if begun:
         work.connection.execute(_ADD_ALIAS, [{**row, "from_event": seq} for row in begun])
-
-
-def _following(work: UnitOfWork, last: Select[Any]) -> int:
-    return int(work.connection.scalar(last) or 0) + 1
 
 
 def _end(work: UnitOfWork, statement: Update, rows: Collection[int], seq: int) -> None:

@@ -86,15 +86,26 @@ def require_known(scalar: Scalar) -> Standing:
     return found
 
 
-def set_aside(settings: Settings, scalar: Scalar, kind: NumberKind, *, count: int, key: str) -> int:
+def set_aside(
+    settings: Settings, scalar: Scalar, kind: NumberKind, *, count: int, key: str, settles: bool = False
+) -> int:
     """The first of `count` places that this transaction may use; the mark covers them before it is committed.
+
+    Args:
+        settings: where the mark is.
+        scalar: asks the store, in the transaction.
+        kind: of the numbers.
+        count: how many.
+        key: fingerprint of the SSN key.
+        settles: also notes that what was set aside earlier and is in the store was issued, so that an earlier state of the store is
+            known as such from now on. Only for a transaction that has issued nothing yet: what it takes back was not issued.
 
     Raises:
         StoreError: it is not known where the sequence goes on, or the store is an earlier one than the mark.
         ConfigurationError: the mark cannot be written.
     """
-    start = require_known(scalar).following[kind]
-    name = _store_id(scalar)
+    following = require_known(scalar).following
+    start, name = following[kind], _store_id(scalar)
     mark = read_mark(settings, store=name, key=key) or Mark(store=name, key=key, kinds={})
     former = mark.kinds.get(kind, Set(before=0, after=0))
     if start < former.before:
@@ -103,22 +114,24 @@ def set_aside(settings: Settings, scalar: Scalar, kind: NumberKind, *, count: in
             where=str(mark_file(settings)),
             hint="Bring it back by `mdm restore`, which goes on after them. See docs/backup.md.",
         )
-    after = Set(before=start, after=max(start + count, former.after))
-    write_mark(settings, mark.model_copy(update={"kinds": {**mark.kinds, kind: after}}))
+    kinds = _settled(mark, following) if settles else dict(mark.kinds)
+    kinds[kind] = Set(before=start, after=max(start + count, former.after))
+    write_mark(settings, mark.model_copy(update={"kinds": kinds}))
     return start
 
 
 def settle(settings: Settings, scalar: Scalar, *, key: str) -> None:
     """Notes that what was set aside and is in the store was issued: from now on an earlier state of the store is known as such."""
-    found = standing(scalar).following
     mark = read_mark(settings, store=_store_id(scalar), key=key)
-    if mark is not None:
-        kinds = {
-            kind: Set(before=max(places.before, found[kind]), after=max(places.after, found[kind]))
-            for kind, places in mark.kinds.items()
-        }
-        if kinds != mark.kinds:
-            write_mark(settings, mark.model_copy(update={"kinds": kinds}))
+    if mark is not None and (kinds := _settled(mark, standing(scalar).following)) != mark.kinds:
+        write_mark(settings, mark.model_copy(update={"kinds": kinds}))
+
+
+def _settled(mark: Mark, following: Mapping[str, int]) -> dict[NumberKind, Set]:
+    return {
+        kind: Set(before=max(places.before, following[kind]), after=max(places.after, following[kind]))
+        for kind, places in mark.kinds.items()
+    }
 
 
 def _store_id(scalar: Scalar) -> str:

@@ -7,7 +7,21 @@ from __future__ import annotations
 
 from sqlalchemy import bindparam, func, insert, or_, select, update
 
-from mdm.store.tables import decision, entity, entity_past, event, event_entity, membership, ssn, ssn_past
+from mdm.store.tables import (
+    alias,
+    batch,
+    decision,
+    entity,
+    entity_past,
+    event,
+    event_entity,
+    golden,
+    membership,
+    record,
+    record_version,
+    ssn,
+    ssn_past,
+)
 
 ENTITIES = select(entity).where(entity.c.entity_id.in_(bindparam("ids", expanding=True)))
 IDS = select(entity.c.entity_key, entity.c.entity_id).where(
@@ -34,10 +48,13 @@ DECISIONS = select(decision.c.kind, decision.c.record_l, decision.c.record_r).wh
 )
 BODY = select(event.c.body).where(event.c.seq == bindparam("given"))
 CHANGED = select(entity.c.changed_event).where(entity.c.entity_key == bindparam("given"))
-LAST_EVENT, LAST_ENTITY, LAST_MEMBERSHIP, LAST_DECISION = (
-    select(func.max(column))
-    for column in (event.c.seq, entity.c.entity_key, membership.c.membership_id, decision.c.decision_id)
+LAST = select(
+    *(
+        select(func.max(next(iter(table.primary_key)))).scalar_subquery().label(table.name)
+        for table in (event, entity, membership, decision, golden, alias, batch, record, record_version)
+    )
 )
+"""The last number of each table that counts its rows."""
 ADD_EVENT, ADD_AFFECTED, ADD_ENTITY, ADD_ENTITY_PAST, ADD_MEMBERSHIP, ADD_NUMBER, ADD_NUMBER_PAST = (
     insert(table) for table in (event, event_entity, entity, entity_past, membership, ssn, ssn_past)
 )

@@ -28,7 +28,7 @@ from mdm.store.tables import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-    from sqlalchemy import Connection, Engine, RowMapping, Select
+    from sqlalchemy import Connection, Engine, RowMapping
 
     from mdm.identity.events import Stamp
     from mdm.identity.plans import Event
@@ -62,7 +62,7 @@ class UnitOfWork:
         self._row: dict[str, RowMapping] = {}
         self._number_since: dict[str, int] = {}
         self._sequence: dict[str, int] = {}
-        self._event: int | None = None
+        self._last: dict[str, int] = {}
 
     # --- reading -------------------------------------------------------------------------------------------------
 
@@ -136,19 +136,26 @@ class UnitOfWork:
         )
 
     def last_event(self) -> int:
-        """Nobody else writes while this transaction does."""
-        if self._event is None:
-            self._event = self._last(sql.LAST_EVENT)
-        return self._event
+        return self._numbers()["event"]
+
+    def following(self, table: str) -> int:
+        """The next number of a row of a table (`sql.LAST`); it counts as given."""
+        numbers = self._numbers()
+        numbers[table] += 1
+        return numbers[table]
+
+    def _numbers(self) -> dict[str, int]:
+        """Nobody else writes while this transaction does, so that they are read once."""
+        if not self._last:
+            row = self.connection.execute(sql.LAST).mappings().one()
+            self._last = {table: int(number or 0) for table, number in row.items()}
+        return self._last
 
     def meta(self, name: str) -> str | None:
         return self.connection.scalar(select(meta.c.value).where(meta.c.name == name))
 
     def scalar(self, sql: str) -> Any:
         return self.connection.exec_driver_sql(sql).scalar()
-
-    def _last(self, statement: Select[Any]) -> int:
-        return int(self.connection.scalar(statement) or 0)
 
     def key(self, entity_id: str) -> int:
         return self._key[entity_id]
@@ -202,14 +209,12 @@ class UnitOfWork:
 
     def append(self, events: Iterable[Event], *, stamp: Stamp) -> list[int]:
         """Appends events to the log and carries them into state and tables; returns their numbers."""
-        seq = self.last_event()
         numbers = []
         for kind, about, data in events:
-            seq += 1
+            seq = self.following("event")
             self.connection.execute(sql.ADD_EVENT, seal_one(kind, about, data, seq=seq, stamp=stamp))
             if kind is EventKind.NUMBER_ISSUED:
                 self._sequence[data["number"]] = data["sequence"]
-            self._event = seq
             before = self._before()
             touched = self.state.apply(seq, kind, about, data)
             self._write(seq, about, touched, before, stamp)
@@ -250,7 +255,7 @@ class UnitOfWork:
         heir = None if now.superseded_by is None else self._key[now.superseded_by]
         changed = {"status": now.status, "superseded_by": heir, "version": now.version, "changed_event": seq}
         if former is None:
-            key = self._last(sql.LAST_ENTITY) + 1
+            key = self.following("entity")
             self._key[name], self._id[key] = key, name
             made = {"entity_key": key, "entity_id": name, "kind": now.kind, "formed_event": seq, **changed}
             self.connection.execute(sql.ADD_ENTITY, made)
@@ -274,15 +279,14 @@ class UnitOfWork:
         self.connection.execute(
             sql.END_MEMBERSHIP, [{"given": record, "until_event": seq} for record in sorted(records)]
         )
-        following = self._last(sql.LAST_MEMBERSHIP)
         joined = [
             {
-                "membership_id": following + place,
+                "membership_id": self.following("membership"),
                 "record_id": record,
                 "entity_key": self._key[self.state.entity_of[record]],
                 "from_event": seq,
             }
-            for place, record in enumerate(sorted(records & self.state.entity_of.keys()), start=1)
+            for record in sorted(records & self.state.entity_of.keys())
         ]
         if joined:
             self.connection.execute(sql.ADD_MEMBERSHIP, joined)
@@ -325,7 +329,7 @@ class UnitOfWork:
         self.connection.execute(sql.END_DECISION, {"left": left, "right": right, "until_event": seq})
         if standing is not None:
             made = {
-                "decision_id": self._last(sql.LAST_DECISION) + 1,
+                "decision_id": self.following("decision"),
                 "kind": standing.kind.value,
                 "record_l": left,
                 "record_r": right,

@@ -133,6 +133,7 @@ def test_a_server_from_start_to_end(name, engine_of, asking_on, tmp_path):
 
 def run_examples(address, settings):
     shown = headers(settings)["Authorization"].split()[1]
+    office = headers(settings, "tax")["Authorization"].split()[1]
     (task,) = httpx2.get(f"{address}/v1/reviews?limit=1", headers=headers(settings)).json()["reviews"]
     for page in ("README.md", "docs/api.md"):
         (block,) = curls(page)
@@ -141,7 +142,7 @@ def run_examples(address, settings):
         script = script.replace("curl -sS", "curl -sS --fail-with-body")
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script],
-            env={**os.environ, "KEY": shown},
+            env={**os.environ, "KEY": shown, "REGISTRY_KEY": office},
             capture_output=True,
             text=True,
             check=False,
