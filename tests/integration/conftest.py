@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mdm.pipeline.indexing import make_index
 from mdm.pipeline.ingest import Ingest
 from mdm.pipeline.run import run
 from mdm.settings import Settings, default_configs
@@ -78,13 +79,14 @@ def story(engine, shared_folder, country) -> Story:
 
 @pytest.fixture(scope="session")
 def lived_in(tmp_path_factory, shared_folder, country, engine, finished) -> Settings:
-    """A store in which every table but a few has rows: two deliveries, and stewards at work."""
+    """A store in which every table but a few has rows: two deliveries, stewards at work, and a match index."""
 
     def make(folder):
         made = engine.copy(finished, folder)
         Ingest(made).folder(country.files / "delivery-2")
         run(made)
         work_on(made)
+        make_index(made)
         (folder / "store").write_text(made.model_dump_json())
 
     folder = once(shared_folder / f"lived-in-{engine.name}", make)
