@@ -79,7 +79,7 @@ def story(engine, shared_folder, country) -> Story:
 
 @pytest.fixture(scope="session")
 def lived_in(tmp_path_factory, shared_folder, country, engine, finished) -> Settings:
-    """A store in which every table but a few has rows: two deliveries, and stewards at work."""
+    """A store in which every table but a few has rows: two deliveries, stewards at work, and a match index."""
 
     def make(folder):
         made = engine.copy(finished, folder)
