@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from api.conditions import Versions
 from api.problems import status_of
-from api.schemas.common import ALWAYS, Changed, problems
-from api.schemas.common import Record as RecordName
+from api.routers.writing import changed
+from api.schemas.common import ALWAYS, problems
 from api.schemas.records import LineAnswer, Record, RecordAnswer, RecordLine, given
 from api.security import Asked, ByRegistry
 from mdm.arrivals.service import Arrived
@@ -158,16 +158,7 @@ def _answer(asked: Asked, done: Arrived, operation: str) -> RecordAnswer:
         created=done.created,
         unchanged=done.unchanged,
         issues=dict(done.issues),
-        changed=[
-            Changed(
-                id=person.id,
-                version=person.version,
-                status=person.status,
-                superseded_by=person.superseded_by,
-                records=[RecordName.model_validate(member) for member in person.records],
-            )
-            for person in people
-        ],
+        changed=changed(people),
         events=done.events if staff else [],
         numbers=done.numbers if staff else [],
     )

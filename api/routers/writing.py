@@ -11,6 +11,7 @@ from api.schemas.common import ChangeAnswer, Changed, Record
 from api.schemas.stewardship import PreviewAnswer
 from api.security import Asked
 from mdm.identity.commands import Command
+from mdm.queries.people import Person
 from mdm.stewardship.service import Answer
 
 REPLAYED = "Idempotent-Replayed"
@@ -52,20 +53,25 @@ def answer(asked: Asked, done: Answer, response: Response, *, operation: str) ->
     people = asked.serving.people.as_changed(list(done.entities), event=done.events[-1], viewer=asked.viewer)
     asked.note(operation, {person.id: ["records"] for person in people})
     return ChangeAnswer(
-        changed=[
-            Changed(
-                id=person.id,
-                version=person.version,
-                status=person.status,
-                superseded_by=person.superseded_by,
-                records=[Record.model_validate(member) for member in person.records],
-            )
-            for person in people
-        ],
+        changed=changed(people),
         events=done.events,
         numbers=done.numbers,
         approval=done.approval,
     )
+
+
+def changed(people: Iterable[Person]) -> list[Changed]:
+    """People as a change left them, and as the asker may know them."""
+    return [
+        Changed(
+            id=person.id,
+            version=person.version,
+            status=person.status,
+            superseded_by=person.superseded_by,
+            records=[Record.model_validate(member) for member in person.records],
+        )
+        for person in people
+    ]
 
 
 def scoped(asked: Asked, key: str | None) -> str | None:

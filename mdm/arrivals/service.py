@@ -8,8 +8,6 @@ from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from matching.online import OnlineMatcher
 from matching.standardise.features import Features
 from matching.standardise.units import default_units
@@ -19,7 +17,7 @@ from mdm.arrivals.neighbourhood import Installation
 from mdm.arrivals.numbers import give_numbers
 from mdm.arrivals.said import standardise
 from mdm.errors import IndexMissingError, InputError, NotFoundError, StaleVersionError
-from mdm.identity.events import Stamp
+from mdm.identity.events import Stamp, canonical_json
 from mdm.pipeline.housemates import HOUSEMATES, LARGEST, TOLD_BY, housemates_among, indexed_columns
 from mdm.registries.declaration import declaration_hash
 from mdm.store.access import looking
@@ -134,7 +132,7 @@ class Arrivals:
             local_id=local_id,
             status=ACTIVE,
             observed_on=day.isoformat(),
-            raw=orjson.dumps(given, option=orjson.OPT_SORT_KEYS).decode(),
+            raw=canonical_json(given),
             attributes=said.attributes,
             issues=said.issues,
         )

@@ -34,16 +34,7 @@ def keep_index(
     named = store.scalar(f"SELECT value FROM meta WHERE name = '{INDEX}'")
     if named is None:
         return
-    write_index(
-        store,
-        work.connection,
-        trained.declaration,
-        trained.hash,
-        columns=indexed_columns(trained.declaration),
-        features=PERSON,
-        keys=keys,
-        of=changed if named == trained.hash else None,
-    )
+    _write(work, store, trained, keys=keys, of=changed if named == trained.hash else None)
 
 
 def make_index(settings: Settings, *, progress: Progress | None = None) -> int:
@@ -58,19 +49,23 @@ def make_index(settings: Settings, *, progress: Progress | None = None) -> int:
         load_indexed(work, trained, attributes)
         task.advance(2)
         with bulk(settings, writes=True) as store:
-            count = write_index(
-                store,
-                work.connection,
-                trained.declaration,
-                trained.hash,
-                columns=indexed_columns(trained.declaration),
-                features=PERSON,
-                keys=INDEX_KEYS,
-                of=None,
-            )
+            count = _write(work, store, trained, keys=INDEX_KEYS, of=None)
         task.advance(1)
     discard(settings, _WORK)
     return count
+
+
+def _write(work: Workspace, store: Bulk, trained: TrainedModel, *, keys: str, of: str | None) -> int:
+    return write_index(
+        store,
+        work.connection,
+        trained.declaration,
+        trained.hash,
+        columns=indexed_columns(trained.declaration),
+        features=PERSON,
+        keys=keys,
+        of=of,
+    )
 
 
 def wants_index(settings: Settings) -> bool:

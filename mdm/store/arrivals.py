@@ -6,12 +6,11 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import pyarrow as pa
 from sqlalchemy import bindparam, insert, select, update
 
 from matching.standardise.types import STANDARDISER_VERSION
-from mdm.identity.events import EventKind
+from mdm.identity.events import EventKind, canonical_json
 from mdm.store.landing import BatchDigest
 from mdm.store.tables import batch, entity, membership, record, record_version, renumbering
 
@@ -83,7 +82,7 @@ class Arriving:
 
     @property
     def content(self) -> str:
-        return _json(self.attributes)
+        return canonical_json(self.attributes)
 
     @property
     def content_hash(self) -> str:
@@ -94,7 +93,7 @@ class Arriving:
     def row_hash(self) -> str:
         """As `mdm.pipeline.prepare.ROW_HASH`."""
         said = (self.kind, self.local_id, "1", self.status, self.observed_on or "", self.raw, self.content)
-        return _sha256(*said, _json(self.issues) if self.issues else "")
+        return _sha256(*said, canonical_json(self.issues) if self.issues else "")
 
 
 def find(work: UnitOfWork, registry: str, kind: str, local_id: str) -> Standing | None:
@@ -144,7 +143,7 @@ def land(
             "content_hash": content_hash,
             "raw": arriving.raw,
             "attributes": arriving.content,
-            "issues": _json(arriving.issues) if arriving.issues else None,
+            "issues": canonical_json(arriving.issues) if arriving.issues else None,
             "standardiser": STANDARDISER_VERSION,
         },
     )
@@ -184,10 +183,6 @@ def listed_with(work: UnitOfWork, registry: str, household_ref: str) -> list[int
 def former_numbers(connection: Connection, personal_id: str) -> list[str]:
     """Numbers that an office told to be re-established as this one, in order."""
     return sorted(set(connection.scalars(_FORMER, {"number": personal_id})))
-
-
-def _json(value: Mapping[str, Any]) -> str:
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def _sha256(*parts: str) -> str:
