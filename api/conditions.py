@@ -14,7 +14,7 @@ _TAG = re.compile(r'"(?P<name>[0-9a-f-]{1,36}):(?P<version>[0-9]{1,18})"')
 _HINT = 'If-Match: "ID:VERSION", one for each that changes, with commas between: as ETag had them.'
 
 
-def versions(
+async def versions(
     if_match: Annotated[
         str | None,
         Header(

@@ -184,10 +184,8 @@ class Arrivals:
         stamp = Stamp(at=self._identity.source.now(), actor=actor, reason=_REASON)
         matcher, index = self._served(work.connection)
         record = land(work, arriving, standing, declaration=self._hashes[arriving.registry], stamp=stamp)
-        made = None if said is None else self._features(work, said.attributes)
-        lists = {standing.household_ref if standing else None, arriving.attributes.get("household_ref")} - {
-            None
-        }
+        made = None if said is None else self._features(work.connection, said.attributes)
+        lists = {standing.household_ref if standing else None, arriving.attributes.get("household_ref")}
         changed: dict[int, Record | None] = {record: None if made is None else index.restricted(made)}
         if HOUSEMATES in matcher.model.feature_columns:
             for household_ref in sorted(filter(None, lists)):
@@ -233,7 +231,7 @@ class Arrivals:
         said = standardise(given, declared=self._attributes.of(KIND), units=self._units, as_of=day)
         with looking(self._identity.engine) as connection:
             matcher, index = self._served(connection)
-            arriving = index.restricted(self._features_of(said.attributes))
+            arriving = index.restricted(self._features(connection, said.attributes))
             found = sorted(other for _, other in matcher.candidates({_ARRIVING: arriving}, index))
             candidates = homes_of(connection, found, hidden=hidden)
             known = {**index.features(candidates.keys()), _ARRIVING: arriving}
@@ -249,18 +247,15 @@ class Arrivals:
 
     # --- what a record says, and of whom -------------------------------------------------------------------------
 
-    def _features(self, work: UnitOfWork, attributes: Mapping[str, Any]) -> dict[str, Any]:
+    def _features(self, connection: Connection, attributes: Mapping[str, Any]) -> dict[str, Any]:
         """With the numbers that an office told to be re-established as its own."""
         number = attributes.get("personal_id")
-        former = former_numbers(work, number) if number is not None else []
+        former = former_numbers(connection, number) if number is not None else []
         if former:
             attributes = {
                 **attributes,
                 "former_personal_id": [*attributes.get("former_personal_id", ()), *former],
             }
-        return self._features_of(attributes)
-
-    def _features_of(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
         return self._made.of(attributes)
 
     def _home(

@@ -181,9 +181,9 @@ def listed_with(work: UnitOfWork, registry: str, household_ref: str) -> list[int
     return list(work.connection.scalars(_LISTED, {"registry": registry, "household_ref": household_ref}))
 
 
-def former_numbers(work: UnitOfWork, personal_id: str) -> list[str]:
+def former_numbers(connection: Connection, personal_id: str) -> list[str]:
     """Numbers that an office told to be re-established as this one, in order."""
-    return sorted(set(work.connection.scalars(_FORMER, {"number": personal_id})))
+    return sorted(set(connection.scalars(_FORMER, {"number": personal_id})))
 
 
 def _json(value: Mapping[str, Any]) -> str:

@@ -83,10 +83,10 @@ def lived_in(tmp_path_factory, shared_folder, country, engine, finished) -> Sett
 
     def make(folder):
         made = engine.copy(finished, folder)
+        make_index(made)
         Ingest(made).folder(country.files / "delivery-2")
         run(made)
         work_on(made)
-        make_index(made)
         (folder / "store").write_text(made.model_dump_json())
 
     folder = once(shared_folder / f"lived-in-{engine.name}", make)

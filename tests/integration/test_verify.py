@@ -7,7 +7,6 @@ import shutil
 import pyarrow as pa
 import pytest
 
-from mdm.pipeline.indexing import make_index
 from mdm.pipeline.run import run
 from mdm.pipeline.verify import CHECKS, verify
 from mdm.store.tables import metadata
@@ -48,7 +47,7 @@ def test_every_golden_record_that_stands_is_computed_anew(lived_in, finished):
 
 
 def test_a_past_that_was_rewritten_with_all_its_digests_is_found(engine, lived_in, tmp_path):
-    """By someone who has the keys: what a record says, every digest over it, the event, the log signed anew, the match index."""
+    """By someone who has the keys: what a record says, every digest over it, the event, and the log signed anew."""
     settings = engine.copy(lived_in, tmp_path)
     told = rows(
         settings,
@@ -59,7 +58,6 @@ def test_a_past_that_was_rewritten_with_all_its_digests_is_found(engine, lived_i
         pa.schema([("record", pa.int64()), ("entity", pa.string())]),
     )[0]
     rewrite_version(settings, told["record"], full_name="Trần Thị Không Ai")
-    make_index(settings)
     (name, wrong) = next((check.name, check.wrong) for check in verify(settings) if check.wrong)
     assert (name, wrong) == (
         "golden values",
