@@ -7,6 +7,7 @@ from contextlib import ExitStack, asynccontextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.concurrency import run_in_threadpool
@@ -81,6 +82,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        current_default_thread_limiter().total_tokens = settings.api_threads
         app.state.serving = serving = await run_in_threadpool(Serving, settings)
         with_it = ExitStack()
         if traces is not None:
@@ -122,17 +124,13 @@ def create_app(
     )
     app.state.metrics, app.state.limits = metrics, Limits(settings)
     problems.install(app)
-    app.include_router(operating.routes)
-    app.include_router(docs.routes)
-    native = [
+    native = [  # a request is held against one path after the other: those that are asked most come first
+        *(room.routes for room in (crosswalk, matching, records)),
         people.router("persons", "person"),
         people.router("households", "household"),
         *(
             room.routes
             for room in (
-                crosswalk,
-                matching,
-                records,
                 merges,
                 decisions,
                 reviews,
@@ -147,6 +145,8 @@ def create_app(
     ]
     for routes in native:
         app.include_router(routes, prefix="/v1")
+    app.include_router(operating.routes)
+    app.include_router(docs.routes)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 

@@ -11,8 +11,8 @@ from fastapi.dependencies.utils import get_flat_params
 from fastapi.params import Query
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from limits import RateLimitItem, parse
-from limits.storage import MemoryStorage
-from limits.strategies import SlidingWindowCounterRateLimiter
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from starlette.concurrency import run_in_threadpool
 
 from api.middleware import REQUEST_ID, refuse_unknown_parameters
@@ -35,36 +35,35 @@ _BEARER = HTTPBearer(
 
 
 class Limits:
-    """Requests of one client in this process, in memory."""
+    """Requests of one client in this process, in memory.
+
+    Counted in the event loop: the library's other storage starts a thread for every other request.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._each, self._sign_in = parse(settings.api_rate_limit), parse(settings.api_login_limit)
 
-    def request(self, actor: str) -> None:
+    async def request(self, actor: str) -> None:
         """Counts one. Raises ProblemError beyond the limit."""
-        if not self._limiter.hit(self._each, "request", actor):
-            raise self._refused(self._each, "request", actor)
+        if not await self._limiter.hit(self._each, "request", actor):
+            raise await self._refused(self._each, "request", actor)
 
-    def unknown(self, request: Request) -> None:
+    async def unknown(self, request: Request) -> None:
         """Counts an attempt of somebody unknown, by address."""
         address = _address(request)
-        if not self._limiter.hit(self._sign_in, "unknown", address):
-            raise self._refused(self._sign_in, "unknown", address)
+        if not await self._limiter.hit(self._sign_in, "unknown", address):
+            raise await self._refused(self._sign_in, "unknown", address)
 
-    def refuse_if_spent(self, request: Request) -> None:
+    async def refuse_if_spent(self, request: Request) -> None:
         """Raises ProblemError for an address that has made too many attempts."""
         address = _address(request)
-        if not self._limiter.test(self._sign_in, "unknown", address):
-            raise self._refused(self._sign_in, "unknown", address)
+        if not await self._limiter.test(self._sign_in, "unknown", address):
+            raise await self._refused(self._sign_in, "unknown", address)
 
-    def forget(self) -> None:
-        """Counts anew."""
-        self._limiter.storage.reset()
-
-    def _refused(self, limit: RateLimitItem, *names: str) -> ProblemError:
-        ends = self._limiter.get_window_stats(limit, *names).reset_time
-        seconds = max(1, round(ends - time.time()))
+    async def _refused(self, limit: RateLimitItem, *names: str) -> ProblemError:
+        stats = await self._limiter.get_window_stats(limit, *names)
+        seconds = max(1, round(stats.reset_time - time.time()))
         return ProblemError(
             429,
             "rate.exceeded",
@@ -118,7 +117,7 @@ class Allowed:
         serving: Serving = request.app.state.serving
         serving.require_file()
         principal = await _principal(request, serving, shown)
-        request.app.state.limits.request(principal.actor)
+        await request.app.state.limits.request(principal.actor)
         if not self.roles & principal.roles:
             raise RefusedError(
                 "Your role may not do this.", hint=f"It takes {' or '.join(sorted(self.roles))}."
@@ -142,10 +141,10 @@ async def _principal(
     if known is not None:
         return known
     limits: Limits = request.app.state.limits
-    limits.refuse_if_spent(request)
+    await limits.refuse_if_spent(request)
     found = await run_in_threadpool(serving.authenticator.holder, shown.credentials)
     if found is None:
-        limits.unknown(request)
+        await limits.unknown(request)
         raise UnknownCallerError(
             "This key or token is not valid here, or not any more.",
             hint="Sign in again, or ask for a new key.",

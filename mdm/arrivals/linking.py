@@ -48,36 +48,44 @@ class Linking:
         self.work, self.matcher, self.index, self.installation = work, matcher, index, installation
         self.source, self.stamp = source, stamp
 
-    def link(self, changed: Mapping[int, Record | None]) -> set[str]:
+    def link(self, changed: Mapping[int, Record | None], *, new: Collection[int]) -> set[str]:
         """Scores the pairs of changed records (None: withdrawn), clusters what hangs together with them, and carries out what follows
-        by itself; the rest becomes questions. Returns the entities whose members changed.
+        by itself; the rest becomes questions. Returns the entities whose members changed. Of `new` records nothing stands yet.
         """
         present = {number: its for number, its in changed.items() if its is not None}
-        state = self.work.load_records(changed)
-        left = {state.entity_of[number] for number in changed if number in state.entity_of}
-        self._score(changed.keys(), present)
+        known = changed.keys() - set(new)
+        state = self.work.load_records(known)
+        left = {state.entity_of[number] for number in known if number in state.entity_of}
+        edges = self._score(known, present)
         near = neighbourhood(
-            self.work, self.matcher, self.index, self.installation, changed=present, left=left
+            self.work,
+            self.matcher,
+            self.index,
+            self.installation,
+            changed=present,
+            edges=edges,
+            left=left,
         )
         return self._cluster(near) if near.records else set()
 
-    def _score(self, changed: Collection[int], present: Mapping[int, Record]) -> None:
-        """Makes the edges of changed records those that they have now."""
+    def _score(self, known: Collection[int], present: Mapping[int, Record]) -> dict[Pair, Edge]:
+        """Makes the edges of changed records those that they have now, which are returned. `known`: those that may have some."""
         pairs = self.matcher.candidates(present, self.index)
         others = self.index.features({record for pair in pairs for record in pair} - present.keys())
-        known = {**others, **present}
-        scored = self.matcher.score((p for p in pairs if p[0] in known and p[1] in known), known)
+        features = {**others, **present}
+        scored = self.matcher.score((p for p in pairs if p[0] in features and p[1] in features), features)
         edges: dict[Pair, Edge] = {
             pair: (round(found.weight, DECIMALS), found.conflict) for pair, found in scored.items()
         }
         replace_edges(
             self.work,
-            changed,
+            known,
             edges,
             model=self.matcher.hash,
             name=self.matcher.model.name,
             stamp=self.stamp,
         )
+        return edges
 
     def _cluster(self, near: Neighbourhood) -> set[str]:
         state, edges = self.work.state, near.scored_edges()

@@ -166,6 +166,7 @@ def neighbourhood(
     installation: Installation,
     *,
     changed: Mapping[int, Record],
+    edges: Mapping[Pair, Edge],
     left: Collection[str],
 ) -> Neighbourhood:
     """What `mdm.pipeline.delta.concerned` finds: all that hangs together with changed records by links, entities and must-links.
@@ -176,17 +177,20 @@ def neighbourhood(
         index: of all records, as they are now.
         installation: what is declared.
         changed: active changed records and their features.
+        edges: of changed records, all that they have now.
         left: entities that changed records belong to, withdrawn ones among them.
     """
     name, link = matcher.model.name, matcher.model.thresholds.link
     state = work.load(left)
     reached: set[int] = set()
-    edges: dict[Pair, Edge] = {}
+    reaching: dict[Pair, Edge] = dict(edges)
     frontier = set(changed).union(*(state.members[entity] for entity in left))
     while frontier:
         reached |= frontier
-        found = edges_of(work, frontier, name=name)
-        edges |= found
+        found = edges_of(work, frontier - changed.keys(), name=name)
+        if frontier & changed.keys():
+            found |= edges
+        reaching |= found
         state = work.load_records(frontier)
         near = {
             record
@@ -210,7 +214,7 @@ def neighbourhood(
         records=records,
         features=features,
         registry={record: registry[record] for record in records},
-        edges=edges,
+        edges=reaching,
         decided=_decided(work),
     )
 

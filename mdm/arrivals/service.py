@@ -190,9 +190,9 @@ class Arrivals:
                 listed = listed_with(work, arriving.registry, household_ref)
                 changed |= _housemates(index, record, made, household_ref, listed)
         for number, its in changed.items():
-            index.put(number, its)
+            index.put(number, its, is_new=standing is None and number == record)
         linking = Linking(work, matcher, index, self._installation, source=self._identity.source, stamp=stamp)
-        touched = linking.link(changed)
+        touched = linking.link(changed, new={record} if standing is None else set())
         state = work.state
         touched |= {state.entity_of[number] for number in (record,) if number in state.entity_of}
         renew_golden(work, sorted(touched), self._identity.rules, stamp=stamp)

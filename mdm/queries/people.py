@@ -122,14 +122,14 @@ class People:
         return found
 
     def as_changed(self, entities: Sequence[str], *, event: int, viewer: Viewer) -> list[Person]:
-        """Entities as an event left them, merged ones as themselves; those of which the viewer may not know are left out."""
+        """Entities with their records as an event left them, merged ones as themselves; those of which the viewer may not know are left out."""
         with self.reading() as connection:
             at = read_moment(connection, event)
             found = []
             for entity_id in entities:
                 try:
                     seen = entity_seen(
-                        connection, entity_id, at, hidden=viewer.hidden, rules=self.rules
+                        connection, entity_id, at, hidden=viewer.hidden, rules=self.rules, only_members=True
                     ).entity
                 except NotFoundError:
                     continue

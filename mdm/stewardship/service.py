@@ -28,7 +28,7 @@ from mdm.store import desk
 from mdm.store.access import drop_claim
 from mdm.store.engine import make_engine
 from mdm.store.facts import load_for, standing_golden
-from mdm.store.golden import goldens_of, last_as_of, load_rules, renew_golden
+from mdm.store.golden import contributions_of, goldens_of, last_as_of, load_rules, renew_golden
 from mdm.store.keys import SSN_KEY_FINGERPRINT, number_plan_of
 from mdm.store.sequences import set_aside
 from mdm.store.unit_of_work import UnitOfWork, unit_of_work
@@ -319,7 +319,8 @@ class Identity:
     def _golden_made(
         self, work: UnitOfWork, entities: Collection[str], *, as_of: date, hidden: Collection[str]
     ) -> dict[str, Mapping[str, Any] | None]:
-        made = goldens_of(work, entities, self.rules, as_of=as_of, hidden=hidden)
+        contributions = contributions_of(work, entities, self.rules, hidden=hidden)
+        made = goldens_of(work, contributions, self.rules, as_of=as_of)
         return {entity: None if found is None else dict(found.values) for entity, found in made.items()}
 
     def _ask(self, work: UnitOfWork, command: Command, *, actor: str, reason: str, key: str | None) -> Answer:

@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from mdm.errors import InputError
-from mdm.store.engine import SETTINGS, WRITES
+from mdm.store.engine import SETTINGS, WRITES, turn
 from mdm.store.faults import faults_told
 from mdm.store.tables import access_log, account, api_key, entity, review_claim
 
@@ -28,6 +28,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
     """A transaction; StoreError and StoreBusyError as in `bulk`."""
     with (
         faults_told(engine.get_execution_options()[SETTINGS]),
+        turn(engine),
         engine.connect().execution_options(**{WRITES: True}) as connection,
         connection.begin(),
     ):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections import defaultdict
 from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     from mdm.settings import Settings
 
 _SQLITE_CACHE_KIB = 200_000
+_SQLITE_MAP_BYTES = 2**31 - 2**16
+"""The most that SQLite maps."""
+_KEPT_OPEN = 20
+"""Connections of a process that serves: more than its threads."""
 WRITES = "mdm_writes"
 """Execution option of a connection that will write: SQLite then takes its write lock at once, so what was read stays true."""
 TAKE_TURN = "UPDATE meta SET value = value WHERE name = 'store_id'"
@@ -63,6 +68,18 @@ class _Guard:
 
 
 _guard = _Guard()
+_turns: dict[Path, threading.Lock] = defaultdict(threading.Lock)
+
+
+@contextmanager
+def turn(engine: Engine) -> Iterator[None]:
+    """Waits until no other thread of this process writes to an SQLite store. SQLite itself asks again after pauses, and may never find its lock free."""
+    settings: Settings = engine.get_execution_options()[SETTINGS]
+    if not settings.is_sqlite:
+        yield
+        return
+    with _turns[settings.store_file.absolute()]:
+        yield
 
 
 def make_engine(settings: Settings, *, keep_open: bool = False) -> Engine:
@@ -70,6 +87,7 @@ def make_engine(settings: Settings, *, keep_open: bool = False) -> Engine:
 
     The last one that is closed writes the whole log of the database back, which costs a change as much as its commit.
     """
+    pool: dict[str, Any] = {"pool_size": _KEPT_OPEN, "pool_use_lifo": True} if keep_open else {}
     if settings.is_sqlite:
         path = settings.store_file.absolute()
         # a server does not make an empty store where its own was taken away
@@ -78,6 +96,7 @@ def make_engine(settings: Settings, *, keep_open: bool = False) -> Engine:
             "sqlite://",
             creator=lambda: sqlite3.connect(address, uri=True, timeout=30, check_same_thread=False),
             poolclass=QueuePool if keep_open else NullPool,
+            **pool,
             hide_parameters=True,
             execution_options={SETTINGS: settings},
         )
@@ -90,6 +109,8 @@ def make_engine(settings: Settings, *, keep_open: bool = False) -> Engine:
                 connection.execute("PRAGMA journal_mode=WAL")
                 connection.execute("PRAGMA synchronous=NORMAL")
                 connection.execute("PRAGMA busy_timeout=30000")
+                if keep_open:  # another connection's commit empties this one's cache, but not the map
+                    connection.execute(f"PRAGMA mmap_size={_SQLITE_MAP_BYTES}")
             except BaseException:
                 _guard.closes(path)
                 raise
@@ -109,6 +130,7 @@ def make_engine(settings: Settings, *, keep_open: bool = False) -> Engine:
         "postgresql+psycopg://",
         creator=lambda: psycopg.connect(settings.store),
         pool_pre_ping=True,
+        **pool,
         hide_parameters=True,
         execution_options={SETTINGS: settings},
     )

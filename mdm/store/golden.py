@@ -125,27 +125,34 @@ def load_rules(
 
 def contributions_of(
     work: UnitOfWork,
-    entity: str,
-    rules: GoldenRules,
-    made: Mapping[int, dict[str, Any]],
+    entities: Collection[str],
+    rules: Mapping[str, GoldenRules],
     *,
     hidden: Collection[str] = (),
-) -> list[Contribution]:
-    """The current versions of the entity's active records, but those of `hidden` registries, each with what is `made` for it."""
-    members = work.state.members.get(entity, ())
-    rows = work.connection.execute(_CONTRIBUTIONS, {"records": list(members), "hidden": list(hidden)}).all()
-    return [
-        Contribution(
-            record=record_id,
-            version=version,
-            registry=registry,
-            observed_on=date.fromisoformat(observed) if observed else None,
-            attributes={n: v for n, v in orjson.loads(attributes).items() if n in rules.attributes}
-            | made.get(record_id, {}),
-            issues=orjson.loads(issues) if issues else {},
-        )
-        for record_id, version, registry, observed, attributes, issues in rows
-    ]
+) -> dict[str, list[Contribution]]:
+    """By entity: the current versions of its active records, but those of `hidden` registries."""
+    kind = {entity: work.state.entities[entity].kind for entity in entities}
+    listed = {
+        r for entity in entities if kind[entity] == HOUSEHOLD for r in work.state.members.get(entity, ())
+    }
+    made = rosters_of(work, listed) if listed else {}
+    found = {}
+    for entity in entities:
+        members, known = work.state.members.get(entity, ()), rules[kind[entity]].attributes
+        rows = work.connection.execute(_CONTRIBUTIONS, {"records": list(members), "hidden": list(hidden)})
+        found[entity] = [
+            Contribution(
+                record=record_id,
+                version=version,
+                registry=registry,
+                observed_on=date.fromisoformat(observed) if observed else None,
+                attributes={n: v for n, v in orjson.loads(attributes).items() if n in known}
+                | made.get(record_id, {}),
+                issues=orjson.loads(issues) if issues else {},
+            )
+            for record_id, version, registry, observed, attributes, issues in rows
+        ]
+    return found
 
 
 def last_as_of(work: UnitOfWork) -> date:
@@ -156,26 +163,17 @@ def last_as_of(work: UnitOfWork) -> date:
 
 def goldens_of(
     work: UnitOfWork,
-    entities: Collection[str],
+    contributions: Mapping[str, list[Contribution]],
     rules: Mapping[str, GoldenRules],
     *,
     as_of: date,
-    hidden: Collection[str] = (),
 ) -> dict[str, Golden | None]:
-    """None for an entity that has no active record; those of `hidden` registries are as if they were not there."""
-    kind = {entity: work.state.entities[entity].kind for entity in entities}
-    listed = {
-        r for entity in entities if kind[entity] == HOUSEHOLD for r in work.state.members.get(entity, ())
-    }
-    made = rosters_of(work, listed) if listed else {}
+    """None for an entity to which nothing contributes."""
     found: dict[str, Golden | None] = {}
-    for entity in entities:
-        its = rules[kind[entity]]
-        contributions = contributions_of(work, entity, its, made, hidden=hidden)
-        setting = Setting(as_of=as_of, trust=its.trust)
-        found[entity] = (
-            survive(its.policy, contributions=contributions, setting=setting) if contributions else None
-        )
+    for entity, its in contributions.items():
+        of_kind = rules[work.state.entities[entity].kind]
+        setting = Setting(as_of=as_of, trust=of_kind.trust)
+        found[entity] = survive(of_kind.policy, contributions=its, setting=setting) if its else None
     return found
 
 
@@ -187,8 +185,10 @@ def renew_golden(
     for kind, its in rules.items():
         of_kind = [entity for entity in entities if work.state.entities[entity].kind == kind]
         if of_kind:
-            _keep_golden(work, goldens_of(work, of_kind, rules, as_of=as_of), its, as_of=as_of, stamp=stamp)
-            _keep_aliases(work, of_kind, its, stamp=stamp)
+            contributions = contributions_of(work, of_kind, rules)
+            now = goldens_of(work, contributions, rules, as_of=as_of)
+            _keep_golden(work, now, its, as_of=as_of, stamp=stamp)
+            _keep_aliases(work, contributions, its, stamp=stamp)
 
 
 def _keep_golden(
@@ -233,10 +233,16 @@ def _keep_golden(
         work.connection.execute(_ADD_GOLDEN, [{**row, "from_event": seq} for row in begun])
 
 
-def _keep_aliases(work: UnitOfWork, entities: Collection[str], rules: GoldenRules, *, stamp: Stamp) -> None:
+def _keep_aliases(
+    work: UnitOfWork,
+    contributions: Mapping[str, list[Contribution]],
+    rules: GoldenRules,
+    *,
+    stamp: Stamp,
+) -> None:
     now: set[tuple[int, str, str]] = set()
-    for entity in entities:
-        for contribution in contributions_of(work, entity, rules, {}) if rules.aliases else ():
+    for entity, its in contributions.items():
+        for contribution in its:
             for attribute, scheme in rules.aliases.items():
                 said = contribution.attributes.get(attribute) or []
                 values = [said] if isinstance(said, str) else said
@@ -244,7 +250,7 @@ def _keep_aliases(work: UnitOfWork, entities: Collection[str], rules: GoldenRule
     standing = {
         (row["entity_key"], row["scheme"], row["value"]): row
         for row in work.connection.execute(
-            _ALIASES, {"keys": [work.key(entity) for entity in entities]}
+            _ALIASES, {"keys": [work.key(entity) for entity in contributions]}
         ).mappings()
     }
     begun = [

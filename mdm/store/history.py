@@ -121,8 +121,9 @@ def entity_at(
     moment: Moment | None = None,
     *,
     hidden: Collection[str] = (),
+    only_members: bool = False,
 ) -> EntityAt:
-    """Members of `hidden` registries are left out.
+    """Members of `hidden` registries are left out; `only_members` leaves out golden record, numbers and aliases.
 
     Raises:
         IdentityError: there was no such entity at the moment.
@@ -144,8 +145,10 @@ def entity_at(
             for found in connection.execute(_MEMBERS, bound)
             if (member := Member(*found)).registry not in hidden
         ],
-        golden=golden_at(connection, row["entity_key"], at),
-        numbers=[
+        golden=None if only_members else golden_at(connection, row["entity_key"], at),
+        numbers=[]
+        if only_members
+        else [
             HeldNumber(
                 found["number"],
                 found["kind"],
@@ -157,7 +160,7 @@ def entity_at(
             )
             for found in numbers_of(connection, row["entity_key"], at)
         ],
-        aliases=[KnownBy(*found) for found in connection.execute(_ALIASES, bound)],
+        aliases=[] if only_members else [KnownBy(*found) for found in connection.execute(_ALIASES, bound)],
     )
 
 

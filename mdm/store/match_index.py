@@ -79,9 +79,9 @@ class StoredIndex:
         """To those that the index keeps; missing ones are None."""
         return {name: features.get(name) for name in self._empty}
 
-    def put(self, record: int, features: Record | None) -> None:
-        """Replaces what the index has of a record; None takes it out."""
-        former = self.own(record)
+    def put(self, record: int, features: Record | None, *, is_new: bool = False) -> None:
+        """Replaces what the index has of a record; None takes it out. It has nothing of one that `is_new`."""
+        former = None if is_new else self.own(record)
         before = set() if former is None else set(blocking_keys(self._model, former))
         now = set() if features is None else set(blocking_keys(self._model, features))
         if gone := before - now:

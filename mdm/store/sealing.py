@@ -11,7 +11,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 import orjson
-from sqlalchemy import BigInteger, Text, bindparam, select
+from sqlalchemy import Text, bindparam, select
 
 from golden_record.contribution import Contribution
 from golden_record.policy import load_policy
@@ -24,8 +24,7 @@ from mdm.store.golden import GoldenRules
 from mdm.store.history import EntityAt, StandingGolden, entity_at
 from mdm.store.moments import SEQ, Moment, read_moment, version_at
 from mdm.store.record_sources import load_sources
-from mdm.store.resolving import standing
-from mdm.store.tables import membership, record
+from mdm.store.tables import entity, membership, record
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -61,6 +60,7 @@ def entity_seen(
     *,
     hidden: Collection[str],
     rules: Mapping[str, GoldenRules],
+    only_members: bool = False,
 ) -> Seen:
     """The entity without the records of `hidden` registries.
 
@@ -70,11 +70,12 @@ def entity_seen(
         moment: as of when.
         hidden: registries of which the reader may not know.
         rules: `sealing_rules`; of a kind without any no golden record is told where something is left out.
+        only_members: leaves out golden record, numbers and aliases.
 
     Raises:
         NotFoundError: there was no such entity, or the reader may not know of any record it ever had.
     """
-    whole = entity_at(connection, entity_id, moment)
+    whole = entity_at(connection, entity_id, moment, only_members=only_members)
     if not hidden or not _ever_held(connection, entity_id, moment, hidden):
         return Seen(whole, sealed=False)
     members = [member for member in whole.members if member.registry not in hidden]
@@ -85,7 +86,7 @@ def entity_seen(
     golden = None
     if members and whole.golden is not None and whole.kind in rules:
         golden = _golden_of(connection, members, whole.golden, rules[whole.kind])
-    said = _said(connection, members, moment)
+    said = _said(connection, members, moment) if whole.aliases else []
     schemes = rules[whole.kind].aliases if whole.kind in rules else {}
     known = {
         (scheme, value)
@@ -156,23 +157,20 @@ def _listed(said: object) -> list[str]:
 
 
 def _ever_held(connection: Connection, entity_id: str, moment: Moment, hidden: Collection[str]) -> bool:
-    bound = moment.bound(key=_key(connection, entity_id, moment), hidden=sorted(hidden))
+    bound = moment.bound(given=entity_id, hidden=sorted(hidden))
     return connection.execute(_HELD_HIDDEN, bound).first() is not None
 
 
 def _ever_visible(connection: Connection, entity_id: str, moment: Moment, hidden: Collection[str]) -> bool:
-    bound = moment.bound(key=_key(connection, entity_id, moment), hidden=sorted(hidden))
+    bound = moment.bound(given=entity_id, hidden=sorted(hidden))
     return connection.execute(_HELD_VISIBLE, bound).first() is not None
-
-
-def _key(connection: Connection, entity_id: str, moment: Moment) -> int:
-    return int(standing(connection, entity_id, moment)["entity_key"])
 
 
 _HELD = (
     select(membership.c.record_id)
     .join(record, record.c.record_id == membership.c.record_id)
-    .where(membership.c.entity_key == bindparam("key", type_=BigInteger), membership.c.from_event <= SEQ)
+    .join(entity, entity.c.entity_key == membership.c.entity_key)
+    .where(entity.c.entity_id == bindparam("given", type_=Text), membership.c.from_event <= SEQ)
     .limit(1)
 )
 _HIDDEN = bindparam("hidden", type_=Text, expanding=True)

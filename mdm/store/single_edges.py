@@ -52,9 +52,11 @@ def replace_edges(
     name: str,
     stamp: Stamp,
 ) -> None:
-    """Makes the edges of `records` those that are `scored`, and tells what began and what ended."""
-    rows = work.connection.execute(_STANDING, {"records": list(records), "name": name}).mappings()
-    standing = {(row["record_l"], row["record_r"]): row for row in rows}
+    """Makes the edges of `records` (those that have some) those that are `scored`, and tells what began and what ended."""
+    standing = {}
+    if records:
+        rows = work.connection.execute(_STANDING, {"records": list(records), "name": name}).mappings()
+        standing = {(row["record_l"], row["record_r"]): row for row in rows}
     gone = [
         row
         for pair, row in sorted(standing.items())

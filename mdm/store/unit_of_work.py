@@ -19,7 +19,7 @@ from mdm.identity.events import EventKind, seal_one
 from mdm.identity.numbers import NumberKind, NumberState
 from mdm.identity.state import Entity, Number, State
 from mdm.store import statements as sql
-from mdm.store.engine import PATIENCE, SETTINGS, TAKE_TURN, WRITES
+from mdm.store.engine import PATIENCE, SETTINGS, TAKE_TURN, WRITES, turn
 from mdm.store.faults import faults_told
 from mdm.store.tables import (
     meta,
@@ -40,6 +40,7 @@ def unit_of_work(engine: Engine) -> Iterator[UnitOfWork]:
     """Commits at the end, rolls back on any error; StoreError and StoreBusyError as in `bulk`."""
     with (
         faults_told(engine.get_execution_options()[SETTINGS]),
+        turn(engine),
         engine.connect().execution_options(**{WRITES: True}) as connection,
         connection.begin() as transaction,
     ):
@@ -96,9 +97,10 @@ class UnitOfWork:
 
     def load_records(self, records: Collection[int]) -> State:
         """Adds the entities to which records belong now."""
-        if not records:
+        unknown = [record for record in records if record not in self.state.entity_of]
+        if not unknown:
             return self.state
-        rows = self.connection.scalars(sql.HOMES, {"records": list(records)})
+        rows = self.connection.scalars(sql.HOMES, {"records": unknown})
         return self.load(list(rows))
 
     def load_number(self, number: str) -> State:

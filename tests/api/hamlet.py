@@ -10,6 +10,7 @@ import json
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from api.security import Limits
 from mdm.access import accounts, keys
 from mdm.access.sessions import make_session_key
 from mdm.pipeline.indexing import make_index
@@ -125,6 +126,10 @@ class Hamlet:
         told = {"X-Purpose": purpose, "If-Match": match, "Idempotency-Key": key}
         sent |= {name: value for name, value in told.items() if value is not None}
         return self.client.request(method, path, json=body, headers=sent)
+
+    def forget_limits(self) -> None:
+        """Requests are counted anew."""
+        self.client.app.state.limits = Limits(self.settings)
 
     def get(self, path: str, **given: Any) -> Response:
         return self.ask("GET", path, **given)

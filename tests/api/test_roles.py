@@ -128,7 +128,7 @@ def test_nobody_calls_it_without_a_credential(role_hamlet: Hamlet, name):
         "Bearer a.b.c",
     ):
         given = {} if shown is None else {"Authorization": shown}
-        role_hamlet.client.app.state.limits.forget()
+        role_hamlet.forget_limits()
         answer = role_hamlet.ask(method, path, body, by=None, **given)
         assert (answer.status_code, answer.json()["code"]) == (401, "access.unknown")
         assert answer.headers["WWW-Authenticate"] == "Bearer"

@@ -127,7 +127,7 @@ def test_a_session_ends_with_any_change_of_the_account(hamlet: Hamlet, store):
         lambda: accounts.set_password(store, "lan", "another long password", by="test"),
         lambda: accounts.set_state(store, "lan", accounts.DISABLED, by="test"),
     ):
-        hamlet.client.app.state.limits.forget()
+        hamlet.forget_limits()
         password = PASSWORD if accounts.signed_in(store, "lan", PASSWORD) else "another long password"
         token = sign_in(hamlet, password=password).json()["access_token"]
         assert shows(hamlet, token).status_code == 200
@@ -153,7 +153,7 @@ def test_a_session_expires_and_is_not_forged(hamlet: Hamlet):
         jwt.encode(claims, None, algorithm="none"),
         jwt.encode({n: v for n, v in claims.items() if n != "exp"}, secret, algorithm="HS256"),
     ):
-        hamlet.client.app.state.limits.forget()
+        hamlet.forget_limits()
         assert shows(hamlet, wrong).status_code == 401
 
 
