@@ -165,13 +165,13 @@ def registry_of(work: UnitOfWork, records: Collection[int]) -> dict[int, str]:
     """Of those that are active."""
     if not records:
         return {}
-    rows = work.connection.execute(_REGISTRIES, {"records": list(records)})
+    rows = work.connection.execute(_REGISTRIES, {"records": list(records)}).all()
     return {row.record_id: row.registry for row in rows}
 
 
 def homes_of(connection: Connection, records: Collection[int], *, hidden: Collection[str]) -> dict[int, str]:
     """Record to the ID of the person it belongs to, in the order of records, without those of `hidden` registries."""
-    rows = connection.execute(_HOMES, {"records": list(records), "hidden": list(hidden)})
+    rows = connection.execute(_HOMES, {"records": list(records), "hidden": list(hidden)}).all()
     return {row.record_id: row.entity_id for row in sorted(rows)}
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 from sqlalchemy import bindparam, delete, insert, select, text
 
 from matching.blocking import blocking_keys
-from mdm.store.tables import match_feature, match_key, membership
+from mdm.store.tables import match_feature, match_key, membership, meta
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -38,6 +38,7 @@ _FEATURES = (
     )
 )
 _OWN = select(match_feature.c.features).where(match_feature.c.record_id == bindparam("record"))
+_MODEL = select(meta.c.value).where(meta.c.name == INDEX)
 _DROP_KEY = delete(match_key).where(
     match_key.c.key == bindparam("former"), match_key.c.record_id == bindparam("record")
 )
@@ -60,14 +61,15 @@ class StoredIndex:
         for start in range(0, len(wanted), _KEYS_AT_ONCE):
             some = wanted[start : start + _KEYS_AT_ONCE]
             given: dict[str, int] = {f"k{place}": key for place, key in enumerate(some)}
-            for key, record in self._connection.execute(_blocks(len(some)), {**given, "most": most + 1}):
+            rows = self._connection.execute(_blocks(len(some)), {**given, "most": most + 1}).all()
+            for key, record in rows:
                 found[_unsigned(key)].append(record)
         return found
 
     def features(self, records: Collection[int]) -> dict[int, Record]:
         if not records:
             return {}
-        rows = self._connection.execute(_FEATURES, {"records": list(records)})
+        rows = self._connection.execute(_FEATURES, {"records": list(records)}).all()
         return {record: self._empty | orjson.loads(features) for record, features in rows}
 
     def own(self, record: int) -> Record | None:
@@ -99,7 +101,7 @@ class StoredIndex:
 
 def index_model(connection: Connection) -> str | None:
     """Hash of the model by which the index is made; None where there is no index."""
-    found: str | None = connection.scalar(text(f"SELECT value FROM meta WHERE name = '{INDEX}'"))
+    found: str | None = connection.scalar(_MODEL)
     return found
 
 

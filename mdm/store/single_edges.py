@@ -39,7 +39,7 @@ def edges_of(work: UnitOfWork, records: Collection[int], *, name: str) -> dict[P
     """All that touch one of the records; `name`: of the models that scored them."""
     if not records:
         return {}
-    rows = work.connection.execute(_STANDING, {"records": list(records), "name": name})
+    rows = work.connection.execute(_STANDING, {"records": list(records), "name": name}).all()
     return {(row.record_l, row.record_r): (row.weight, row.conflict) for row in rows}
 
 
