@@ -6,6 +6,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pytest
 from sqlalchemy import make_url, text
 
 from mdm.settings import Settings
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 ENGINES = (SQLITE, POSTGRESQL)
+by_day_on_sqlite = pytest.mark.parametrize(
+    "engine", [SQLITE, pytest.param(POSTGRESQL, marks=pytest.mark.nightly)], indirect=True
+)
+"""For a long test that says little more of the second engine than shorter ones do."""
 
 
 @dataclass(frozen=True)

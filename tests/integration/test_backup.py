@@ -32,7 +32,7 @@ from mdm.store.engine import make_engine
 from mdm.store.keys import make_key, make_log_key
 from mdm.store.schema import create
 from mdm.store.sequences import mark_file
-from tests.engines import environment
+from tests.engines import by_day_on_sqlite, environment
 from tests.integration.test_delta import partition
 
 RUNNER = CliRunner()
@@ -314,6 +314,7 @@ def test_a_restore_that_is_killed_at_any_instant_leaves_one_store_or_the_other(
         assert content(settings) in (old, new)
 
 
+@by_day_on_sqlite
 def test_a_run_that_was_not_finished_begins_anew_after_a_restore(
     engine, finished, country, place, tmp_path, monkeypatch
 ):

@@ -19,7 +19,7 @@ from mdm.registries.attributes import load_attributes
 from mdm.registries.declaration import load_registries
 from mdm.stewardship.service import Identity
 from mdm.store.engine import bulk, make_engine
-from mdm.store.golden import goldens_of, last_as_of, load_rules
+from mdm.store.golden import contributions_of, goldens_of, last_as_of, load_rules
 from mdm.store.unit_of_work import unit_of_work
 from tests.engines import environment
 from tests.integration.job import rows, scalar
@@ -160,7 +160,8 @@ def test_households_by_themselves_get_the_bytes_of_the_run(finished, engine, tmp
     try:
         with unit_of_work(database) as work:
             work.load(name for name, _ in kept)
-            again = goldens_of(work, [name for name, _ in kept], rules, as_of=last_as_of(work))
+            contributions = contributions_of(work, [name for name, _ in kept], rules)
+            again = goldens_of(work, contributions, rules, as_of=last_as_of(work))
             assert {name: golden_hash(found) for name, found in again.items()} == {
                 name: row["hash"] for name, row in kept
             }

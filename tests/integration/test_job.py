@@ -15,7 +15,7 @@ from mdm.pipeline.ingest import Ingest
 from mdm.pipeline.run import STEPS, run
 from mdm.pipeline.verify import verify
 from mdm.registries.declaration import load_registries
-from tests.engines import environment
+from tests.engines import by_day_on_sqlite, environment
 from tests.integration.job import new_store, rows, scalar
 
 EVENTS = "SELECT COUNT(*) FROM event"
@@ -191,6 +191,7 @@ def test_received_is_accepted_plus_quarantined_in_every_batch(finished):
     )
 
 
+@by_day_on_sqlite
 def test_the_outcome_does_not_depend_on_the_order_of_deliveries_files(engine, tmp_path, country):
     """Records get other ids when registries come in another order; who is together stays the same."""
     together = []

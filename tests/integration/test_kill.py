@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from mdm.pipeline.verify import verify
-from tests.engines import environment
+from tests.engines import by_day_on_sqlite, environment
 from tests.integration.job import new_store, rows, scalar
 
 PARTITION = (
@@ -64,6 +64,7 @@ def check_killed_job(engine, tmp_path, country, finished, *, seed, kills):
     assert partition(settings) == partition(finished)
 
 
+@by_day_on_sqlite
 def test_a_killed_job_ends_as_if_nothing_had_happened(engine, tmp_path, country, finished):
     check_killed_job(engine, tmp_path, country, finished, seed=1, kills=2)
 

@@ -1,5 +1,7 @@
 """No number is given to two people, also where the store goes back to a backup that does not know it."""
 
+import pickle
+
 import pyarrow as pa
 import pytest
 
@@ -8,24 +10,39 @@ from mdm.pipeline import number_step
 from mdm.pipeline.ingest import Ingest
 from mdm.pipeline.run import run
 from mdm.pipeline.verify import verify
+from mdm.settings import Settings
 from mdm.store.backup import backup, restore
 from mdm.store.sequences import Mark, mark_file
+from tests.engines import by_day_on_sqlite
 from tests.integration.job import rows, scalar
+from tests.sharing import once
 
 NUMBERS = pa.schema([("number", pa.string())])
 
 
+@pytest.fixture(scope="session")
+def went_on(engine, finished, country, shared_folder):
+    """A folder with a store that issued numbers after its backup, the backup, and the numbers before and after."""
+
+    def make(folder):
+        settings = engine.copy(finished, folder)
+        before = numbers(settings)
+        backup(settings, folder / "old.backup")
+        go_on(settings, country)
+        after = numbers(settings) - before
+        assert after
+        (folder / "told").write_bytes(pickle.dumps((settings.model_dump(), before, after)))
+
+    return once(shared_folder / f"went-on-{engine.name}", make)
+
+
 @pytest.fixture
-def lives(engine, finished, country, tmp_path):
-    """A store that issued numbers after its backup: its settings, the backup, numbers before and after."""
+def lives(engine, went_on, tmp_path):
+    """A copy of such a store: its settings, the backup, numbers before and after."""
+    settings, before, after = pickle.loads((went_on / "told").read_bytes())
     (tmp_path / "live").mkdir()
-    settings = engine.copy(finished, tmp_path / "live")
-    before = numbers(settings)
-    backup(settings, tmp_path / "old.backup")
-    go_on(settings, country)
-    after = numbers(settings) - before
-    assert after
-    return settings, tmp_path / "old.backup", before, after
+    copied = engine.copy(Settings.model_validate(settings), tmp_path / "live")
+    return copied, went_on / "old.backup", before, after
 
 
 @pytest.fixture
@@ -70,6 +87,7 @@ def test_over_the_store_that_issued_them(lives, country):
     check_none_twice(settings, country, before, after)
 
 
+@by_day_on_sqlite
 def test_twice_over_itself(lives, country):
     settings, old, before, after = lives
     restore(settings, old, force=True)
@@ -88,6 +106,7 @@ def test_elsewhere_with_the_mark(lives, elsewhere, country):
     check_none_twice(elsewhere, country, before, after)
 
 
+@by_day_on_sqlite
 def test_where_nothing_tells_none_is_issued_until_a_person_says(lives, elsewhere, country):
     settings, old, before, after = lives
     bring([settings.key_file, settings.log_key_file], elsewhere)

@@ -14,7 +14,7 @@ from mdm.pipeline.openlineage import export_run
 from mdm.pipeline.run import STEPS, run
 from mdm.registries.declaration import load_registries
 from mdm.store.schema import create
-from tests.engines import environment
+from tests.engines import by_day_on_sqlite, environment
 from tests.integration.job import scalar
 from tests.openlineage_client import told_by_the_client, without_empty
 
@@ -85,6 +85,7 @@ def test_no_value_of_any_row_is_told(finished, tmp_path):
         assert str(scalar(finished, sql)) not in text
 
 
+@by_day_on_sqlite
 def test_a_run_appends_to_the_file_what_an_export_tells_later(settings, country, tmp_path):
     Ingest(settings).folder(country.files / "delivery-2")
     report = run(settings)
@@ -104,6 +105,7 @@ def test_a_run_appends_to_the_file_what_an_export_tells_later(settings, country,
     assert set(written(nothing, "mdm.run").values()) == {0}
 
 
+@by_day_on_sqlite
 def test_a_run_that_fails_says_where_and_goes_on_under_its_id(settings, country, tmp_path, monkeypatch):
     Ingest(settings).folder(country.files / "delivery-2")
 
@@ -150,6 +152,7 @@ def test_a_run_that_fails_says_where_and_goes_on_under_its_id(settings, country,
     ]
 
 
+@by_day_on_sqlite
 def test_a_run_that_was_given_up_for_another_is_told_as_aborted(settings, country, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setitem(run_module.STEPS, "score", lambda *_: 1 / 0)

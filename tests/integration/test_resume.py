@@ -15,7 +15,10 @@ from tests.integration.test_delta import outcome
 from tests.sharing import once
 
 LATER = [name for name in STEPS if name != "train"]
-BY_NIGHT = {(POSTGRESQL, step) for step in LATER if step not in ("reconcile", "household_golden")}
+BY_DAY = {
+    SQLITE: {"score", "reconcile", "household_golden", "number"},
+    POSTGRESQL: {"reconcile", "household_golden"},
+}
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +65,7 @@ def lose_files(settings):
 @pytest.mark.parametrize(
     ("engine", "step"),
     [
-        pytest.param(engine, step, marks=[pytest.mark.nightly] if (engine, step) in BY_NIGHT else [])
+        pytest.param(engine, step, marks=[] if step in BY_DAY[engine] else [pytest.mark.nightly])
         for engine in ENGINES
         for step in LATER
     ],

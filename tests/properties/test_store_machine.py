@@ -40,7 +40,7 @@ from tests.village import MODELS, REGISTRIES, Village, village_settings
 
 if TYPE_CHECKING:
     from mdm.stewardship.service import Answer
-    from tests.engines import Engine
+    from tests.engines import Engine, by_day_on_sqlite
 
 pick = st.integers(0, 1_000)
 rows = st.fixed_dictionaries(
@@ -264,6 +264,7 @@ _USUAL = settings(
 _AT_LENGTH = settings(_USUAL, max_examples=100, stateful_step_count=40)
 
 
+@by_day_on_sqlite
 def test_the_laws_hold_in_a_store(engine):
     run_state_machine_as_test(lambda: StoreMachine(engine), settings=_USUAL)
 
