@@ -58,18 +58,13 @@ def number_plan(settings: Settings, store: Bulk) -> NumberPlan:
 def number_plan_of(settings: Settings, *, fingerprint: str | None) -> NumberPlan:
     """The plan by the key file; refuses a key of another fingerprint, unless there is none yet."""
     path = settings.key_file
-    try:
-        plan = NumberPlan(bytes.fromhex(path.read_text(encoding="ascii").strip()))
-    except FileNotFoundError as error:
-        raise ConfigurationError(
-            "The SSN key file is missing.",
-            where=str(path),
+    plan = NumberPlan(
+        _hex_key(
+            path,
+            "SSN key",
             hint="`mdm init` makes one for a new store; for an existing store restore it from your backup.",
-        ) from error
-    except ValueError as error:
-        raise ConfigurationError(
-            "The SSN key file must hold 64 hexadecimal digits.", where=str(path)
-        ) from error
+        )
+    )
     if fingerprint not in {None, plan.fingerprint}:
         raise ConfigurationError(
             "This SSN key is not the one that the store's numbers were issued with.",
@@ -151,21 +146,25 @@ def make_webhook_key(settings: Settings) -> bool:
 
 def webhook_key(settings: Settings) -> bytes:
     """32 bytes."""
-    path = settings.webhook_key_file
+    return _hex_key(
+        settings.webhook_key_file,
+        "webhook key",
+        hint="Restore it from your backup, or set MDM_WEBHOOK_SIGNING_KEY_FILE.",
+    )
+
+
+def _hex_key(path: Path, what: str, *, hint: str) -> bytes:
+    """32 bytes."""
     try:
         key = bytes.fromhex(path.read_text(encoding="ascii").strip())
     except OSError as error:
         raise ConfigurationError(
-            "The webhook key file is missing or cannot be read.",
-            where=str(path),
-            hint="Restore it from your backup, or set MDM_WEBHOOK_SIGNING_KEY_FILE.",
+            f"The {what} file is missing or cannot be read.", where=str(path), hint=hint
         ) from error
-    except ValueError as error:
-        raise ConfigurationError(
-            "The webhook key file must hold 64 hexadecimal digits.", where=str(path)
-        ) from error
+    except ValueError:
+        key = b""
     if len(key) != 32:
-        raise ConfigurationError("The webhook key file must hold 64 hexadecimal digits.", where=str(path))
+        raise ConfigurationError(f"The {what} file must hold 64 hexadecimal digits.", where=str(path))
     return key
 
 
