@@ -20,12 +20,21 @@ from tests.village import Village, village_settings
 AN, BINH = {"full_name": "Lê An", "file_no": "A"}, {"full_name": "Lê Bình", "file_no": "B"}
 
 
-@pytest.fixture
-def village(engine, tmp_path):
-    made = Village(village_settings(engine, tmp_path))
+@pytest.fixture(scope="session")
+def two_people(engine, tmp_path_factory):
+    """The settings of a village after its first run; tests work on copies."""
+    made = Village(village_settings(engine, tmp_path_factory.mktemp("two-people")))
     made.deliver("tax", a=AN, b=BINH)
     made.deliver("school", a=AN, b=BINH)
     made.run()
+    made.close()
+    return made.settings
+
+
+@pytest.fixture
+def village(engine, two_people, tmp_path):
+    copied = engine.copy(two_people, tmp_path)
+    made = Village(copied.model_copy(update={"configs": two_people.configs, "threads": 1}), new=False)
     yield made
     Laws(made.identity).check(fresh=False)
     made.close()

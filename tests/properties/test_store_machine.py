@@ -35,12 +35,13 @@ from mdm.identity.commands import (
 )
 from mdm.identity.numbers import NumberState, Reason
 from mdm.pipeline.verify import verify
+from tests.engines import by_day_on_sqlite
 from tests.laws import Laws
 from tests.village import MODELS, REGISTRIES, Village, village_settings
 
 if TYPE_CHECKING:
     from mdm.stewardship.service import Answer
-    from tests.engines import Engine, by_day_on_sqlite
+    from tests.engines import Engine
 
 pick = st.integers(0, 1_000)
 rows = st.fixed_dictionaries(
