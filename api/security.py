@@ -22,7 +22,7 @@ from mdm.errors import PurposeError, RefusedError, UnknownCallerError
 from mdm.queries.viewer import Viewer, viewer_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import AsyncIterator, Collection, Mapping
 
     from mdm.queries.serving import Serving
     from mdm.settings import Settings
@@ -167,10 +167,18 @@ def _is_list(annotation: Any) -> bool:
     return get_origin(annotation) is list or any(_is_list(part) for part in get_args(annotation))
 
 
+async def in_turn(request: Request) -> AsyncIterator[None]:
+    """One record after the other in a worker: the store takes no more, and who waits here holds no thread."""
+    async with request.app.state.turn:
+        yield
+
+
 def _address(request: Request) -> str:
     return request.client.host if request.client else "unknown"
 
 
+InTurn = Annotated[None, Depends(in_turn)]
+"""Comes after who asks: whoever may not does not wait."""
 _EVERYONE = (Role.STEWARD, Role.APPROVER, Role.AUDITOR, Role.REGISTRY)
 ByReader = Annotated[Asked, Depends(Allowed(*_EVERYONE))]
 """Whoever may read people: staff whole ones, registries what they are granted."""

@@ -64,7 +64,7 @@ class Settings(BaseSettings):
         10, gt=0, description="Longest pause of a client that sends a body, in seconds"
     )
     api_threads: int = Field(
-        4, ge=1, le=16, description="Requests that one worker carries out at once; others wait their turn"
+        3, ge=1, le=16, description="Requests that one worker carries out at once; others wait their turn"
     )
     claim_minutes: int = Field(30, ge=1, description="How long a steward's claim on a question lasts")
     webhook_signing_key_file: Path | None = Field(

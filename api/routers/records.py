@@ -13,7 +13,7 @@ from api.problems import status_of
 from api.routers.writing import changed
 from api.schemas.common import ALWAYS, problems
 from api.schemas.records import LineAnswer, Record, RecordAnswer, RecordLine, given
-from api.security import Asked, ByRegistry
+from api.security import Asked, ByRegistry, InTurn
 from mdm.arrivals.service import Arrived
 from mdm.errors import MdmError, RefusedError
 
@@ -43,7 +43,13 @@ NDJSON = "application/x-ndjson"
     responses={201: {"model": RecordAnswer, "description": "The record is new"}},
 )
 def put(
-    registry: Registry, local_id: Local, body: Record, asked: ByRegistry, response: Response, match: Versions
+    registry: Registry,
+    local_id: Local,
+    body: Record,
+    asked: ByRegistry,
+    response: Response,
+    match: Versions,
+    _turn: InTurn,
 ) -> RecordAnswer:
     """It becomes part of a person at once. The same record again changes nothing. With If-Match only if its person is still at that version."""
     _require_own(asked, registry)
@@ -61,7 +67,9 @@ def put(
 
 
 @routes.delete("/records/{local_id:path}", name="record_withdraw", summary="Take a record back")
-def withdraw(registry: Registry, local_id: Local, asked: ByRegistry, match: Versions) -> RecordAnswer:
+def withdraw(
+    registry: Registry, local_id: Local, asked: ByRegistry, match: Versions, _turn: InTurn
+) -> RecordAnswer:
     """It no longer speaks for its person, and stays in history."""
     _require_own(asked, registry)
     done = asked.serving.arrivals.withdraw(registry, local_id, actor=asked.actor, expected=match or None)
