@@ -5,13 +5,14 @@ from __future__ import annotations
 import queue
 import threading
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import uuid_utils
 
-from mdm.errors import StoreBusyError, StoreError
+from mdm.errors import StoreBusyError
 from mdm.identity.clock import utc_now
 from mdm.store.access import accesses, add_accesses, looking, with_merged, writing
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 500
 _PATIENCE_SECONDS = 35.0
+_Noted = tuple[list[dict[str, Any]], Future[None]]
+"""Rows, and when they are kept."""
 
 
 @dataclass(frozen=True)
@@ -37,24 +40,20 @@ class Access:
 
 
 class AccessLog:
-    """One thread writes for all: accesses that come at the same time share a commit."""
+    """Who comes while another writes leaves its accesses to the next one who does: they share a commit."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._waiting: queue.SimpleQueue[tuple[list[dict[str, Any]], Future[None]] | None] = (
-            queue.SimpleQueue()
-        )
-        self._thread = threading.Thread(target=self._write, name="access-log", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._waiting.put(None)
-        self._thread.join()
+        self._waiting: queue.SimpleQueue[_Noted] = queue.SimpleQueue()
+        self._turn = threading.Lock()
+        self._fails = False
 
     def check(self) -> None:
-        """Raises StoreError where nobody writes any more."""
-        if not self._thread.is_alive():
-            raise StoreError("The log of accesses is not written.", hint="Start the server again.")
+        """Raises StoreError where accesses could not be kept lately, and cannot now."""
+        if self._fails:
+            with writing(self._engine) as connection:
+                accesses(connection, (), after="", limit=1)
+            self._fails = False
 
     def note(
         self,
@@ -95,10 +94,14 @@ class AccessLog:
         ]
         kept: Future[None] = Future()
         self._waiting.put((rows, kept))
+        if not self._turn.acquire(timeout=_PATIENCE_SECONDS):
+            raise StoreBusyError("The log of accesses cannot be written.", hint="Try again.")
         try:
-            kept.result(_PATIENCE_SECONDS)
-        except TimeoutError as error:
-            raise StoreBusyError("The log of accesses cannot be written.", hint="Try again.") from error
+            while not kept.done():
+                self._keep()
+        finally:
+            self._turn.release()
+        kept.result()
 
     def of(self, entity_id: str, *, after: str = "", limit: int = 100) -> list[Access]:
         """Of an entity and of all that were merged into it, in the order of time."""
@@ -107,29 +110,20 @@ class AccessLog:
             rows = accesses(connection, entities, after=after, limit=limit)
         return [Access(**{**row, "fields": orjson.loads(row["fields"])}) for row in rows]
 
-    def _write(self) -> None:
-        while (first := self._waiting.get()) is not None:
-            batch, ended = [first], False
+    def _keep(self) -> None:
+        """All that wait, as many as a commit takes."""
+        batch: list[_Noted] = []
+        with suppress(queue.Empty):
             while len(batch) < _AT_ONCE:
-                try:
-                    following = self._waiting.get_nowait()
-                except queue.Empty:
-                    break
-                if following is None:
-                    ended = True
-                    break
-                batch.append(following)
-            self._keep(batch)
-            if ended:
-                return
-
-    def _keep(self, batch: list[tuple[list[dict[str, Any]], Future[None]]]) -> None:
+                batch.append(self._waiting.get_nowait())
         try:
             with writing(self._engine) as connection:
                 add_accesses(connection, [row for rows, _ in batch for row in rows])
         except Exception as error:  # noqa: BLE001  whoever waits is told
+            self._fails = True
             for _, kept in batch:
                 kept.set_exception(error)
         else:
+            self._fails = False
             for _, kept in batch:
                 kept.set_result(None)

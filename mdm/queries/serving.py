@@ -47,7 +47,6 @@ class Serving:
         self._file = self._identity_of_file()
 
     def close(self) -> None:
-        self.access_log.close()
         self.identity.close()
         self._engine.dispose()
 

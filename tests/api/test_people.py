@@ -1,7 +1,11 @@
 """Persons, households, crosswalk: what each reader gets."""
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
 import pytest
 
+from mdm.errors import StoreError
 from mdm.store.engine import reading
 from tests.api.hamlet import Hamlet
 
@@ -191,13 +195,43 @@ def test_who_read_one_that_was_merged(hamlet: Hamlet):
 
 def test_nothing_is_answered_where_the_read_cannot_be_kept(hamlet: Hamlet, monkeypatch):
     found = hamlet.who("tax/an", by="tax")
-    hamlet.serving.access_log.close()
+
+    @contextmanager
+    def full(_engine):
+        raise StoreError("There is no room.")
+        yield
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mdm.access.access_log.writing", full)
+        answer = hamlet.get(f"/v1/persons/{found['id']}", by="tax")
+        assert (answer.status_code, answer.json()["code"]) == (503, "store")
+        assert "golden" not in answer.text
+        ready = hamlet.get("/readyz", by=None)
+        assert (ready.status_code, ready.json()["failing"]) == (503, {"access_log": "store"})
+    assert hamlet.get("/readyz", by=None).status_code == 200
+    assert hamlet.get(f"/v1/persons/{found['id']}", by="tax").status_code == 200
+
+
+def test_who_waits_too_long_for_the_log_is_told_to_try_again(hamlet: Hamlet, monkeypatch):
+    found = hamlet.who("tax/an", by="tax")
     monkeypatch.setattr("mdm.access.access_log._PATIENCE_SECONDS", 0.01)
-    answer = hamlet.get(f"/v1/persons/{found['id']}", by="tax")
+    with hamlet.serving.access_log._turn:
+        answer = hamlet.get(f"/v1/persons/{found['id']}", by="tax")
     assert (answer.status_code, answer.json()["code"]) == (503, "store.busy")
     assert "golden" not in answer.text
-    ready = hamlet.get("/readyz", by=None)
-    assert (ready.status_code, ready.json()["failing"]) == (503, {"access_log": "store"})
+
+
+def test_reads_at_one_time_share_commits_and_are_all_kept(hamlet: Hamlet):
+    an = hamlet.who("tax/an")["id"]
+    log = hamlet.serving.access_log
+
+    def note(number):
+        log.note({an: ["name"]}, actor="lan", purpose="audit", operation="x", request_id=f"r{number}")
+
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(note, range(200)))
+    kept = [access.request_id for access in log.of(an, limit=1_000) if access.operation == "x"]
+    assert sorted(kept) == sorted(f"r{number}" for number in range(200))
 
 
 def test_readiness_looks_at_store_and_keys(hamlet: Hamlet):
