@@ -56,7 +56,7 @@ class Linking:
         known = changed.keys() - set(new)
         state = self.work.load_records(known)
         left = {state.entity_of[number] for number in known if number in state.entity_of}
-        edges = self._score(known, present)
+        edges, features = self._score(known, present)
         near = neighbourhood(
             self.work,
             self.matcher,
@@ -64,12 +64,19 @@ class Linking:
             self.installation,
             changed=present,
             edges=edges,
+            features=features,
             left=left,
         )
         return self._cluster(near) if near.records else set()
 
-    def _score(self, known: Collection[int], present: Mapping[int, Record]) -> dict[Pair, Edge]:
-        """Makes the edges of changed records those that they have now, which are returned. `known`: those that may have some."""
+    def _score(
+        self, known: Collection[int], present: Mapping[int, Record]
+    ) -> tuple[dict[Pair, Edge], dict[int, Record]]:
+        """Makes the edges of changed records those that they have now. `known`: those that may have some.
+
+        Returns:
+            The edges, and the features of the records that were looked at.
+        """
         pairs = self.matcher.candidates(present, self.index)
         others = self.index.features({record for pair in pairs for record in pair} - present.keys())
         features = {**others, **present}
@@ -85,7 +92,7 @@ class Linking:
             name=self.matcher.model.name,
             stamp=self.stamp,
         )
-        return edges
+        return edges, features
 
     def _cluster(self, near: Neighbourhood) -> set[str]:
         state, edges = self.work.state, near.scored_edges()

@@ -167,6 +167,7 @@ def neighbourhood(
     *,
     changed: Mapping[int, Record],
     edges: Mapping[Pair, Edge],
+    features: Mapping[int, Record],
     left: Collection[str],
 ) -> Neighbourhood:
     """What `mdm.pipeline.delta.concerned` finds: all that hangs together with changed records by links, entities and must-links.
@@ -176,8 +177,9 @@ def neighbourhood(
         matcher: of the model in force.
         index: of all records, as they are now.
         installation: what is declared.
-        changed: active changed records and their features.
+        changed: active changed records and their features; the entities that they belong to are in the transaction's state.
         edges: of changed records, all that they have now.
+        features: of changed records, and of others that are known already.
         left: entities that changed records belong to, withdrawn ones among them.
     """
     name, link = matcher.model.name, matcher.model.thresholds.link
@@ -191,7 +193,7 @@ def neighbourhood(
         if frontier & changed.keys():
             found |= edges
         reaching |= found
-        state = work.load_records(frontier)
+        state = work.load_records(frontier - changed.keys())
         near = {
             record
             for pair, (weight, conflict) in found.items()
@@ -206,13 +208,13 @@ def neighbourhood(
                 near |= {one, other}
         frontier = near - reached
     registry = registry_of(work, reached)
-    features = {**index.features(reached - changed.keys()), **changed}
-    records = sorted(registry.keys() & features.keys())
+    known = {**index.features(reached - features.keys()), **features}
+    records = sorted(registry.keys() & known.keys())
     return Neighbourhood(
         matcher=matcher,
         installation=installation,
         records=records,
-        features=features,
+        features=known,
         registry={record: registry[record] for record in records},
         edges=reaching,
         decided=_decided(work),

@@ -28,7 +28,6 @@ from mdm.store.arrivals import (
     Standing,
     find,
     former_numbers,
-    homes_of,
     land,
     listed_with,
 )
@@ -231,13 +230,12 @@ class Arrivals:
             matcher, index = self._served(connection)
             arriving = index.restricted(self._features(connection, said.attributes))
             found = sorted(other for _, other in matcher.candidates({_ARRIVING: arriving}, index))
-            candidates = homes_of(connection, found, hidden=hidden)
-            known = {**index.features(candidates.keys()), _ARRIVING: arriving}
-            pairs = [(_ARRIVING, record) for record in candidates if record in known]
-            scored = matcher.score(pairs, known)
+            homes = index.homes(found, hidden=hidden)
+        known = {_ARRIVING: arriving} | {record: its for record, (_, its) in homes.items()}
+        scored = matcher.score([(_ARRIVING, record) for record in homes], known)
         return Matches(
             found=by_person(
-                matcher.model, {record: (candidates[record], pair) for (_, record), pair in scored.items()}
+                matcher.model, {record: (homes[record][0], pair) for (_, record), pair in scored.items()}
             ),
             issues=said.issues,
             model=matcher.hash,

@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, insert, select, update
 from matching.standardise.types import STANDARDISER_VERSION
 from mdm.identity.events import EventKind, canonical_json
 from mdm.store.landing import BatchDigest
-from mdm.store.tables import batch, entity, membership, record, record_version, renumbering
+from mdm.store.tables import batch, record, record_version, renumbering
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -34,16 +34,6 @@ _ADD_BATCH, _ADD_RECORD, _ADD_VERSION = insert(batch), insert(record), insert(re
 _SET_RECORD = update(record).where(record.c.record_id == bindparam("given"))
 _REGISTRIES = select(record.c.record_id, record.c.registry).where(
     record.c.record_id.in_(bindparam("records", expanding=True)), record.c.status == ACTIVE
-)
-_HOMES = (
-    select(record.c.record_id, entity.c.entity_id)
-    .join(membership, (membership.c.record_id == record.c.record_id) & membership.c.until_event.is_(None))
-    .join(entity, entity.c.entity_key == membership.c.entity_key)
-    .where(
-        record.c.record_id.in_(bindparam("records", expanding=True)),
-        record.c.registry.not_in(bindparam("hidden", expanding=True)),
-        record.c.status == ACTIVE,
-    )
 )
 _LISTED = select(record.c.record_id).where(
     record.c.registry == bindparam("registry"),
@@ -167,12 +157,6 @@ def registry_of(work: UnitOfWork, records: Collection[int]) -> dict[int, str]:
         return {}
     rows = work.connection.execute(_REGISTRIES, {"records": list(records)}).all()
     return {row.record_id: row.registry for row in rows}
-
-
-def homes_of(connection: Connection, records: Collection[int], *, hidden: Collection[str]) -> dict[int, str]:
-    """Record to the ID of the person it belongs to, in the order of records, without those of `hidden` registries."""
-    rows = connection.execute(_HOMES, {"records": list(records), "hidden": list(hidden)}).all()
-    return {row.record_id: row.entity_id for row in sorted(rows)}
 
 
 def listed_with(work: UnitOfWork, registry: str, household_ref: str) -> list[int]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from sqlalchemy import bindparam, delete, insert, select, text
 
 from matching.blocking import blocking_keys
-from mdm.store.tables import match_feature, match_key, membership, meta
+from mdm.store.tables import entity, match_feature, match_key, membership, meta, record
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -35,6 +35,17 @@ _FEATURES = (
     .where(
         match_feature.c.record_id.in_(bindparam("records", expanding=True)),
         membership.c.until_event.is_(None),
+    )
+)
+_HOMES = (
+    select(record.c.record_id, entity.c.entity_id, match_feature.c.features)
+    .join(membership, (membership.c.record_id == record.c.record_id) & membership.c.until_event.is_(None))
+    .join(entity, entity.c.entity_key == membership.c.entity_key)
+    .join(match_feature, match_feature.c.record_id == record.c.record_id)
+    .where(
+        record.c.record_id.in_(bindparam("records", expanding=True)),
+        record.c.registry.not_in(bindparam("hidden", expanding=True)),
+        record.c.status == "active",
     )
 )
 _OWN = select(match_feature.c.features).where(match_feature.c.record_id == bindparam("record"))
@@ -62,8 +73,8 @@ class StoredIndex:
             some = wanted[start : start + _KEYS_AT_ONCE]
             given: dict[str, int] = {f"k{place}": key for place, key in enumerate(some)}
             rows = self._connection.execute(_blocks(len(some)), {**given, "most": most + 1}).all()
-            for key, record in rows:
-                found[_unsigned(key)].append(record)
+            for key, number in rows:
+                found[_unsigned(key)].append(number)
         return found
 
     def features(self, records: Collection[int]) -> dict[int, Record]:
@@ -71,6 +82,16 @@ class StoredIndex:
             return {}
         rows = self._connection.execute(_FEATURES, {"records": list(records)}).all()
         return {record: self._empty | orjson.loads(features) for record, features in rows}
+
+    def homes(self, records: Collection[int], *, hidden: Collection[str]) -> dict[int, tuple[str, Record]]:
+        """Record to the ID of the person it belongs to and its features, in the order of records, without those of `hidden` registries."""
+        if not records:
+            return {}
+        rows = self._connection.execute(_HOMES, {"records": list(records), "hidden": list(hidden)}).all()
+        return {
+            number: (entity_id, self._empty | orjson.loads(features))
+            for number, entity_id, features in sorted(rows)
+        }
 
     def own(self, record: int) -> Record | None:
         """The features of a record as they stand, whether or not it has an entity."""
@@ -168,12 +189,12 @@ def _take_out(store: Bulk, connection: duckdb.DuckDBPyConnection, model: Model, 
         _RECORDS,
     )
     gone: dict[str, list[int]] = {"key": [], "record_id": []}
-    for record, features in zip(
+    for number, features in zip(
         standing["record_id"].to_pylist(), standing["features"].to_pylist(), strict=True
     ):
         for key in blocking_keys(model, orjson.loads(features)):
             gone["key"].append(_signed(key))
-            gone["record_id"].append(record)
+            gone["record_id"].append(number)
     store.stage(
         "unindexed_key", pa.table(gone, schema=pa.schema([("key", pa.int64()), ("record_id", pa.int64())]))
     )

@@ -47,7 +47,6 @@ DECISIONS = select(decision.c.kind, decision.c.record_l, decision.c.record_r).wh
     ),
 )
 BODY = select(event.c.body).where(event.c.seq == bindparam("given"))
-CHANGED = select(entity.c.changed_event).where(entity.c.entity_key == bindparam("given"))
 LAST = select(
     *(
         select(func.max(next(iter(table.primary_key)))).scalar_subquery().label(table.name)

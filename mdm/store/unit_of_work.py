@@ -61,7 +61,9 @@ class UnitOfWork:
         self._key: dict[str, int] = {}
         self._id: dict[int, str] = {}
         self._row: dict[str, RowMapping] = {}
+        self._since: dict[str, int] = {}
         self._number_since: dict[str, int] = {}
+        self._homed: set[int] = set()
         self._sequence: dict[str, int] = {}
         self._last: dict[str, int] = {}
 
@@ -169,6 +171,7 @@ class UnitOfWork:
     def _take_entity(self, row: RowMapping) -> str:
         name = str(row["entity_id"])
         self._key[name], self._id[row["entity_key"]], self._row[name] = row["entity_key"], name, row
+        self._since[name] = row["changed_event"]
         self.state.entities[name] = _entity(row, superseded_by=None)
         return name
 
@@ -189,6 +192,7 @@ class UnitOfWork:
         for record, key in rows:
             self.state.entity_of[record] = self._id[key]
             self.state.members[self._id[key]].add(record)
+            self._homed.add(record)
 
     def _load_numbers(self, keys: Collection[int]) -> None:
         for row in self.connection.execute(sql.NUMBERS_OF, {"keys": list(keys)}).mappings():
@@ -261,26 +265,28 @@ class UnitOfWork:
             self._key[name], self._id[key] = key, name
             made = {"entity_key": key, "entity_id": name, "kind": now.kind, "formed_event": seq, **changed}
             self.connection.execute(sql.ADD_ENTITY, made)
+            self._since[name] = seq
             return
         key = self._key[name]
-        since = self.connection.scalar(sql.CHANGED, {"given": key})
         past = {
             "entity_key": key,
             "version": former.version,
             "status": former.status,
             "superseded_by": None if former.superseded_by is None else self._key[former.superseded_by],
-            "from_event": since,
+            "from_event": self._since[name],
             "until_event": seq,
         }
+        self._since[name] = seq
         self.connection.execute(sql.ADD_ENTITY_PAST, past)
         self.connection.execute(sql.SET_ENTITY, {"given": key, **changed})
 
     def _write_members(self, seq: int, records: Collection[int]) -> None:
         if not records:
             return
-        self.connection.execute(
-            sql.END_MEMBERSHIP, [{"given": record, "until_event": seq} for record in sorted(records)]
-        )
+        if left := self._homed & set(records):
+            self.connection.execute(
+                sql.END_MEMBERSHIP, [{"given": record, "until_event": seq} for record in sorted(left)]
+            )
         joined = [
             {
                 "membership_id": self.following("membership"),
@@ -292,6 +298,7 @@ class UnitOfWork:
         ]
         if joined:
             self.connection.execute(sql.ADD_MEMBERSHIP, joined)
+        self._homed = (self._homed - left) | {row["record_id"] for row in joined}
 
     def _write_number(self, seq: int, number: str, former: Number | None) -> None:
         now = self.state.numbers[number]
