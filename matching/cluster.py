@@ -187,7 +187,10 @@ def _refused(record: Ids, joined: Joined, apart: Apart, *, odds: float) -> list[
 
 def _cut_away(record: Ids, pieces: Ids, links: Edges) -> list[Refused]:
     """The strongest link between every two pieces of a component that was cut."""
-    links = links.of(pieces[links.left] != pieces[links.right])
+    across = pieces[links.left] != pieces[links.right]
+    if not across.any():
+        return []
+    links = links.of(across)
     ends = np.sort(np.stack([pieces[links.left], pieces[links.right]], axis=1), axis=1)
     order = np.lexsort((links.right, links.left, -links.weight, ends[:, 1], ends[:, 0]))
     first = order[np.unique(ends[order], axis=0, return_index=True)[1]]

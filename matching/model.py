@@ -6,6 +6,7 @@ Every executor reads this one declaration: the batch compiles it for Splink, tra
 from __future__ import annotations
 
 import hashlib
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
@@ -202,7 +203,7 @@ class Model(_Declared):
             orjson.dumps(self.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
         ).hexdigest()
 
-    @property
+    @cached_property
     def feature_columns(self) -> list[str]:
         """Every column that scoring, blocking or clustering reads."""
         found = [c for comparison in self.comparisons for c in comparison.columns]

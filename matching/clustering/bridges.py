@@ -41,6 +41,8 @@ def weak_bridges(record: Ids, cluster: Ids, edges: Edges, *, must: Ids, below: f
     # a side of two or more and one pair across: so many pairs at most
     possible = sizes * (sizes - 1) // 2 - 2 * (sizes - 2) + 1
     looked_at = weak & (sizes >= 4) & (held_by <= possible)
+    if not looked_at.any():
+        return []
     chosen = inside & looked_at[np.searchsorted(names, cluster[left])]
     graph: nx.Graph[int] = nx.Graph()
     graph.add_weighted_edges_from(

@@ -77,6 +77,8 @@ class Decided:
 
 
 def _places(record: Ids, pairs: Ids) -> Ids:
+    if not len(pairs):
+        return pairs
     there = np.isin(pairs, record).all(axis=1)
     return np.sort(np.searchsorted(record, pairs[there]), axis=1).astype(np.int64)
 
