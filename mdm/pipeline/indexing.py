@@ -79,10 +79,10 @@ def wants_index(settings: Settings) -> bool:
 def load_indexed(work: Workspace, trained: TrainedModel, attributes: Attributes) -> None:
     """Tables of what the index holds: PERSON, the features of active records that are of somebody, and INDEX_KEYS.
 
-    Raises InputError where there is no record.
+    Raises InputError where there never was a record.
     """
-    if work.load_records(PERSON, attributes) == 0:
-        raise InputError("the store holds no records of people", hint="Bring some in first: mdm ingest DIR.")
+    work.require_people()
+    work.load_records(PERSON, attributes)
     work.load_memberships()
     work.connection.execute(
         f"DELETE FROM {PERSON}_record WHERE record NOT IN (SELECT record FROM membership)"

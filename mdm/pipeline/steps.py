@@ -12,7 +12,6 @@ from matching.batch import score_pairs
 from matching.blocking import make_keys, make_pairs
 from matching.cluster import cluster
 from matching.train import train
-from mdm.errors import InputError
 from mdm.identity.events import Stamp
 from mdm.pipeline.cluster_questions import counts, questions
 from mdm.pipeline.cluster_standing import standing
@@ -96,10 +95,9 @@ class Context:
     def record_table(self) -> str:
         """Loads the records of people once per process."""
         name = f"{PERSON}_record"
-        if not self.workspace.has_table(name) and self.workspace.load_records(PERSON, self.attributes) == 0:
-            raise InputError(
-                "the store holds no records of people", hint="Bring some in first: mdm ingest DIR."
-            )
+        if not self.workspace.has_table(name):
+            self.workspace.require_people()
+            self.workspace.load_records(PERSON, self.attributes)
         return name
 
     def person_table(self) -> str:

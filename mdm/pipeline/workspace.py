@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from matching.standardise.features import feature_columns, feature_schema
 from mdm.duck import open_duckdb
-from mdm.errors import ConfigurationError
+from mdm.errors import ConfigurationError, InputError
 from mdm.identity.events import canonical_json
 from mdm.pipeline.housemates import HOUSEMATES, TOLD_BY, add_housemates
 from mdm.store.engine import bulk
@@ -80,6 +80,14 @@ class Workspace:
         """Reads a saved file back into a table of its name."""
         target = self.path(f"{name}.parquet")
         self.connection.execute(f"CREATE OR REPLACE TABLE {name} AS FROM read_parquet('{target}')")
+
+    def require_people(self) -> None:
+        """Raises InputError where the store never had a record of people; all that it had may have been withdrawn."""
+        with bulk(self.settings) as store:
+            if store.scalar("SELECT 1 FROM record WHERE kind = 'person' LIMIT 1") is None:
+                raise InputError(
+                    "the store holds no records of people", hint="Bring some in first: mdm ingest DIR."
+                )
 
     def load_records(self, kind: str, attributes: Attributes) -> int:
         """Table `{kind}_record`: the version of every active record as of the last delivery, a column for each attribute."""

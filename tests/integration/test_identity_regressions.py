@@ -11,6 +11,7 @@ import mdm.pipeline.run
 import mdm.stewardship.service
 from mdm.errors import IdentityError, RepeatedKeyError
 from mdm.identity.commands import Merge, Split, Unmerge
+from mdm.pipeline.indexing import make_index
 from mdm.pipeline.verify import verify
 from mdm.store import tables as t
 from mdm.store.schema import create
@@ -379,3 +380,20 @@ def test_a_request_that_is_made_again_after_a_crash_before_commit(village, monke
     answer = village.ask(Merge(left=a, right=b), key="k")
     assert not answer.repeated
     assert answer.events
+
+
+def test_a_store_whose_last_record_was_withdrawn_goes_on(engine, tmp_path):
+    made = Village(village_settings(engine, tmp_path))
+    made.deliver("tax", a=AN)
+    made.run()
+    made.deliver("tax", a=None)
+    made.run()
+    assert made.query(select(t.golden).where(t.golden.c.until_event.is_(None))) == []
+    made.run(force=True)
+    make_index(made.settings)
+    assert [check for check in verify(made.settings) if check.wrong] == []
+    made.deliver("tax", b=BINH)
+    made.run()
+    assert golden_names(made, made.home("tax/b")) == "Lê Bình"
+    made.close()
+    assert [check for check in verify(made.settings) if check.wrong] == []
