@@ -14,7 +14,8 @@ import uuid_utils
 
 from mdm.errors import StoreBusyError
 from mdm.identity.clock import utc_now
-from mdm.store.access import accesses, add_accesses, looking, with_merged, writing
+from mdm.store.access import accesses, add_accesses, with_merged
+from mdm.store.engine import looking, writing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -15,7 +15,8 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from mdm.access.principal import check_roles
 from mdm.errors import InputError
 from mdm.identity.clock import utc_now
-from mdm.store.access import add_account, all_accounts, change_account, find_account, looking, writing
+from mdm.store.access import add_account, all_accounts, change_account, find_account
+from mdm.store.engine import looking, writing
 
 if TYPE_CHECKING:
     from collections.abc import Collection

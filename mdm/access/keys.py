@@ -15,7 +15,8 @@ import orjson
 from mdm.access.principal import Principal, check_roles, principal_of
 from mdm.errors import InputError
 from mdm.identity.clock import utc_now
-from mdm.store.access import add_key, all_keys, end_key, find_key, looking, writing
+from mdm.store.access import add_key, all_keys, end_key, find_key
+from mdm.store.engine import looking, writing
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -185,7 +185,7 @@ def neighbourhood(
     name, link = matcher.model.name, matcher.model.thresholds.link
     state = work.load(left)
     reached: set[int] = set()
-    reaching: dict[Pair, Edge] = dict(edges)
+    reaching: dict[Pair, Edge] = {}
     frontier = set(changed).union(*(state.members[entity] for entity in left))
     while frontier:
         reached |= frontier

@@ -20,7 +20,6 @@ from mdm.errors import IndexMissingError, InputError, NotFoundError, StaleVersio
 from mdm.identity.events import Stamp, canonical_json
 from mdm.pipeline.housemates import HOUSEMATES, LARGEST, TOLD_BY, housemates_among, indexed_columns
 from mdm.registries.declaration import declaration_hash
-from mdm.store.access import looking
 from mdm.store.arrivals import (
     ACTIVE,
     WITHDRAWN,
@@ -31,6 +30,7 @@ from mdm.store.arrivals import (
     land,
     listed_with,
 )
+from mdm.store.engine import looking
 from mdm.store.golden import renew_golden
 from mdm.store.match_index import StoredIndex, index_model
 from mdm.store.models import parse_model

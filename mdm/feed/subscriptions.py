@@ -26,8 +26,7 @@ from mdm.registries.attributes import load_attributes
 from mdm.registries.declaration import load_registries
 from mdm.store import webhooks
 from mdm.store.affected import last_event
-from mdm.store.engine import SETTINGS
-from mdm.store.faults import faults_told
+from mdm.store.engine import looking, writing
 from mdm.store.keys import make_webhook_key, webhook_key
 from mdm.store.sealing import sealing_rules
 from mdm.store.webhooks import ACTIVE, DEAD, PAUSED, PENDING, STOPPED, Span, Subscription
@@ -135,7 +134,7 @@ class Subscriptions:
         wanted = known_kinds(kinds)
         if registry is not None and registry not in self._registries:
             raise InputError("there is no such registry", where="registry")
-        with webhooks.writing(self._engine) as connection:
+        with writing(self._engine) as connection:
             last = last_event(connection)
             position = last if after is None else parse_cursor(after)[0].seq
             if position > last:
@@ -176,7 +175,7 @@ class Subscriptions:
             )
 
     def all(self, *, of: Collection[str] | None = None) -> list[Listed]:
-        with self._reading() as connection:
+        with looking(self._engine) as connection:
             last = last_event(connection)
             return [
                 self._listed(connection, found, last)
@@ -237,7 +236,7 @@ class Subscriptions:
     # --- what could not be delivered -----------------------------------------------------------------------------
 
     def dead(self, subscription: str | None = None, *, of: Collection[str] | None = None) -> list[DeadLetter]:
-        with self._reading() as connection:
+        with looking(self._engine) as connection:
             own = {found.id for found in webhooks.subscriptions(connection, registries=of)}
             if subscription is not None and subscription not in own:
                 raise _none()
@@ -287,18 +286,10 @@ class Subscriptions:
     # --- parts ---------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with (
-            faults_told(self._engine.get_execution_options()[SETTINGS]),
-            self._engine.connect() as connection,
-        ):
-            yield connection
-
-    @contextmanager
     def _changing(
         self, subscription: str, of: Collection[str] | None
     ) -> Iterator[tuple[Connection, Subscription]]:
-        with webhooks.writing(self._engine) as connection:
+        with writing(self._engine) as connection:
             found = webhooks.locked(connection, subscription)
             if found is None or (of is not None and found.registry not in of):
                 raise _none()

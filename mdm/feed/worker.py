@@ -30,7 +30,7 @@ from mdm.feed.subscriptions import Subscriptions, secrets_of
 from mdm.identity.clock import utc_now
 from mdm.store import webhooks
 from mdm.store.affected import last_event
-from mdm.store.engine import SETTINGS, WRITES, make_engine
+from mdm.store.engine import SETTINGS, WRITES, be_patient, looking, make_engine
 from mdm.store.faults import faults_told
 from mdm.store.webhooks import ACTIVE, DEAD, PENDING, STOPPED, Span, Subscription
 
@@ -122,7 +122,7 @@ class Worker:
     def _due(self) -> list[str]:
         """Subscriptions with events to be handed out, or with a message whose time has come."""
         now = utc_now()
-        with faults_told(self._settings), self._engine.connect() as connection:
+        with looking(self._engine) as connection:
             last = last_event(connection)
             active = [found for found in webhooks.subscriptions(connection) if found.state == ACTIVE]
             heads: dict[str, Span] = {}
@@ -153,7 +153,7 @@ class Worker:
             faults_told(self._engine.get_execution_options()[SETTINGS]),
             self._engine.connect().execution_options(**{WRITES: True}) as connection,
         ):
-            webhooks.be_patient(connection)
+            be_patient(connection)
             found = webhooks.locked(connection, name, waits=False)
             if found is None or found.state != ACTIVE:
                 return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mdm.errors import NotFoundError
-from mdm.store.access import looking
+from mdm.store.engine import looking
 from mdm.store.keys import log_public_key
 from mdm.store.proofs import SignedCheckpoint, consistency, inclusion, latest_checkpoint, sign
 from mdm.store.rows import Rows

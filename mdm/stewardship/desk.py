@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from mdm.errors import ClaimedError, IdentityError, NotFoundError
 from mdm.identity.answering import OPEN
-from mdm.store.access import claim_of, claims_of, end_claim, looking, put_claim, writing
+from mdm.store.access import claim_of, claims_of, end_claim, put_claim
+from mdm.store.engine import looking, writing
 from mdm.store.questions import question, questions, requests
 from mdm.store.references import find_record, record_refs
 

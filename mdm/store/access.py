@@ -5,7 +5,6 @@ They are no part of who is who, so who writes them waits for no turn: on Postgre
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Text, bindparam, delete, insert, or_, select, update
@@ -13,33 +12,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from mdm.errors import InputError
-from mdm.store.engine import SETTINGS, WRITES, turn
-from mdm.store.faults import faults_told
 from mdm.store.tables import access_log, account, api_key, entity, review_claim
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
-    from sqlalchemy import Connection, Engine, RowMapping
-
-
-@contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """A transaction; StoreError and StoreBusyError as in `bulk`."""
-    with (
-        faults_told(engine.get_execution_options()[SETTINGS]),
-        turn(engine),
-        engine.connect().execution_options(**{WRITES: True}) as connection,
-        connection.begin(),
-    ):
-        yield connection
-
-
-@contextmanager
-def looking(engine: Engine) -> Iterator[Connection]:
-    """A connection for reads; StoreError as in `bulk`."""
-    with faults_told(engine.get_execution_options()[SETTINGS]), engine.connect() as connection:
-        yield connection
+    from sqlalchemy import Connection, RowMapping
 
 
 # --- accounts and keys -----------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections import defaultdict
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -71,17 +71,6 @@ _guard = _Guard()
 _turns: dict[Path, threading.Lock] = defaultdict(threading.Lock)
 
 
-@contextmanager
-def turn(engine: Engine) -> Iterator[None]:
-    """Waits until no other thread of this process writes to an SQLite store. SQLite itself asks again after pauses, and may never find its lock free."""
-    settings: Settings = engine.get_execution_options()[SETTINGS]
-    if not settings.is_sqlite:
-        yield
-        return
-    with _turns[settings.store_file.absolute()]:
-        yield
-
-
 def make_engine(settings: Settings, *, keep_open: bool = False) -> Engine:
     """Connections to an SQLite file are closed after each use, so that `bulk` may have it, unless they are to be kept open.
 
@@ -134,6 +123,42 @@ def make_engine(settings: Settings, *, keep_open: bool = False) -> Engine:
         hide_parameters=True,
         execution_options={SETTINGS: settings},
     )
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction: commits at the end, rolls back on any error.
+
+    On SQLite its lock is taken first of all, one thread of this process after the other, as SQLite asks for a lock only after pauses
+    and may never find it free: who is in one must not open another.
+
+    Raises:
+        StoreBusyError: another has not ended within 30 seconds.
+        StoreError: as in `bulk`.
+    """
+    settings: Settings = engine.get_execution_options()[SETTINGS]
+    turn = _turns[settings.store_file.absolute()] if settings.is_sqlite else nullcontext()
+    with (
+        faults_told(settings),
+        turn,
+        engine.connect().execution_options(**{WRITES: True}) as connection,
+        connection.begin(),
+    ):
+        be_patient(connection)
+        yield connection
+
+
+def be_patient(connection: Connection) -> None:
+    """On PostgreSQL: this transaction waits for a lock as long as SQLite does."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(PATIENCE)
+
+
+@contextmanager
+def looking(engine: Engine) -> Iterator[Connection]:
+    """A connection for reads; StoreError as in `bulk`."""
+    with faults_told(engine.get_execution_options()[SETTINGS]), engine.connect() as connection:
+        yield connection
 
 
 @contextmanager

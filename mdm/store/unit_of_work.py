@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import select, text
+from sqlalchemy import select
 
 from mdm.errors import NotFoundError
 from mdm.identity.commands import DecisionKind
@@ -19,8 +19,7 @@ from mdm.identity.events import EventKind, seal_one
 from mdm.identity.numbers import NumberKind, NumberState
 from mdm.identity.state import Entity, Number, State
 from mdm.store import statements as sql
-from mdm.store.engine import PATIENCE, SETTINGS, TAKE_TURN, WRITES, turn
-from mdm.store.faults import faults_told
+from mdm.store.engine import TAKE_TURN, writing
 from mdm.store.tables import (
     meta,
 )
@@ -38,19 +37,13 @@ if TYPE_CHECKING:
 @contextmanager
 def unit_of_work(engine: Engine) -> Iterator[UnitOfWork]:
     """Commits at the end, rolls back on any error; StoreError and StoreBusyError as in `bulk`."""
-    with (
-        faults_told(engine.get_execution_options()[SETTINGS]),
-        turn(engine),
-        engine.connect().execution_options(**{WRITES: True}) as connection,
-        connection.begin() as transaction,
-    ):
+    with writing(engine) as connection:
         if engine.dialect.name == "postgresql":
-            connection.execute(text(PATIENCE))
-            connection.execute(text(TAKE_TURN))
+            connection.exec_driver_sql(TAKE_TURN)
         work = UnitOfWork(connection)
         yield work
         if work.forgotten:
-            transaction.rollback()
+            connection.rollback()
 
 
 class UnitOfWork:

@@ -5,21 +5,18 @@ These rows tell nothing of identity: a change of them is no event, and it does n
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import orjson
-from sqlalchemy import and_, delete, func, insert, select, text, update
+from sqlalchemy import and_, delete, func, insert, select, update
 
-from mdm.store.engine import PATIENCE, SETTINGS, WRITES
-from mdm.store.faults import faults_told
 from mdm.store.tables import outgoing, subscription
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
-    from sqlalchemy import ColumnElement, Connection, Engine, RowMapping
+    from sqlalchemy import ColumnElement, Connection, RowMapping
 
 ACTIVE, PAUSED, STOPPED = "active", "paused", "stopped"
 PENDING, DEAD = "pending", "dead"
@@ -60,23 +57,6 @@ class Span:
     attempts: int
     next_at: str
     error: str | None
-
-
-@contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """A transaction; commits at the end. What is read in it may be changed by it."""
-    with (
-        faults_told(engine.get_execution_options()[SETTINGS]),
-        engine.connect().execution_options(**{WRITES: True}) as connection,
-        connection.begin(),
-    ):
-        be_patient(connection)
-        yield connection
-
-
-def be_patient(connection: Connection) -> None:
-    if connection.dialect.name == "postgresql":
-        connection.execute(text(PATIENCE))
 
 
 # --- subscriptions ---------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from mdm.store.moments import Moment, read_moment
 from mdm.store.tables import entity
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from mdm.settings import Settings
@@ -34,18 +35,18 @@ if TYPE_CHECKING:
 EXPORTS = ("crosswalk", "golden", "households")
 STEWARD, CHIEF = "lan", "chi binh"
 VERIFIED = ("unmerged", "split", "death", "second run")
-"""Steps after which the store is verified; what went wrong earlier would still be found."""
+"""Steps after which the store is verified by day; what went wrong earlier would still be found. By night it is after each."""
 
 
 @dataclass
 class Step:
-    """`people`: entity ID to all that was said of it; `files`: export to the bytes of its CSV; `wrong`: what `verify` found, after VERIFIED steps."""
+    """`people`: entity ID to all that was said of it; `files`: export to the bytes of its CSV; `wrong`: what `verify` found; None where it was not asked."""
 
     moment: Moment
     people: dict[str, dict[str, Any]]
     files: dict[str, bytes]
     events: list[int] = field(default_factory=list)
-    wrong: list[tuple[str, str | None]] = field(default_factory=list)
+    wrong: list[tuple[str, str]] | None = None
 
 
 @dataclass
@@ -91,14 +92,18 @@ def exported(settings: Settings, folder: Path, *, as_of: str | None = None) -> d
     return files
 
 
-def tell_story(settings: Settings, country: Country, folder: Path) -> Story:
+def tell_story(
+    settings: Settings, country: Country, folder: Path, *, verified: Collection[str] | None = VERIFIED
+) -> Story:
+    """`verified`: steps after which the store is verified; None for all."""
     story = Story(settings)
 
     def step(name: str, events: list[int] | None = None) -> None:
         with reading(settings) as connection:
             moment = read_moment(connection)
-        checks = verify(settings) if name in VERIFIED else []
-        wrong = [(check.name, check.wrong) for check in checks if check.wrong]
+        wrong = None
+        if verified is None or name in verified:
+            wrong = [(check.name, check.wrong) for check in verify(settings) if check.wrong]
         story.steps[name] = Step(moment, everyone(settings), exported(settings, folder), events or [], wrong)
 
     step("run")

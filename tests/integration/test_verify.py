@@ -11,10 +11,10 @@ from mdm.pipeline.run import run
 from mdm.pipeline.verify import CHECKS, verify
 from mdm.store.tables import metadata
 from tests.engines import change
-from tests.integration.job import rows, scalar
+from tests.integration.job import KEY, finished_job, rows, scalar
 from tests.integration.meddling import change_one, rewrite_version
 from tests.integration.stewards import work_on
-from tests.integration.story import VERIFIED
+from tests.integration.story import VERIFIED, tell_story
 
 COLUMNS = [(table.name, column.name) for table in metadata.sorted_tables for column in table.columns]
 SOME = sorted(random.Random(5).sample(COLUMNS, 12))
@@ -33,6 +33,13 @@ def test_a_store_that_is_well_is_said_to_be(lived_in):
 def test_a_store_is_sound_after_all_that_can_happen_to_a_person(story):
     assert len(story.steps) > 10
     assert [story.steps[name].wrong for name in VERIFIED] == [[]] * len(VERIFIED)
+
+
+@pytest.mark.nightly
+def test_a_store_is_sound_after_each_step(engine, country, tmp_path):
+    told = tell_story(finished_job(engine, tmp_path, country, key=KEY), country, tmp_path, verified=None)
+    assert len(told.steps) > 10
+    assert {name: step.wrong for name, step in told.steps.items()} == {name: [] for name in told.steps}
 
 
 def golden_values(settings):

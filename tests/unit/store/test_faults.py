@@ -153,7 +153,6 @@ def test_a_connection_that_breaks(database, postgresql):
 
 def test_a_writer_that_is_asleep_is_not_waited_for_for_ever(database, monkeypatch):
     monkeypatch.setattr("mdm.store.engine.PATIENCE", "SET LOCAL lock_timeout = '50ms'")
-    monkeypatch.setattr("mdm.store.unit_of_work.PATIENCE", "SET LOCAL lock_timeout = '50ms'")
     with bulk(database, writes=True):
         with pytest.raises(StoreBusyError, match="Somebody else is writing"), bulk(database, writes=True):
             pass
