@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from matching.model import BlockingRule, Model
 
 _SEPARATOR = "\x1f"
+Divided = dict[int, set[int]]
+"""The keys of a record, each with those of the refined blocks that divide its block."""
 
 
 @dataclass(frozen=True)
@@ -43,30 +45,33 @@ class RuleReport:
 
 def blocking_keys(model: Model, features: Mapping[str, Any]) -> list[int]:
     """The keys of one record, those of refined blocks among them: the same numbers that `make_keys` writes for it."""
-    divided = divided_keys(model, features)
+    return all_keys(divided_keys(model, features))
+
+
+def all_keys(divided: Divided) -> list[int]:
+    """Those of whole blocks and of refined ones, ascending."""
     return sorted(divided.keys() | {key for parts in divided.values() for key in parts})
 
 
-def divided_keys(model: Model, features: Mapping[str, Any]) -> dict[int, list[int]]:
+def divided_keys(model: Model, features: Mapping[str, Any]) -> Divided:
     """The keys of one record, each with those of the refined blocks that its block is divided into, where it is too large."""
-    found: dict[int, list[int]] = {}
+    found: Divided = {}
     for rule in model.blocking:
-        coarse = _rule_keys(rule.name, rule.columns, features)
-        for key, combination in coarse.items():
-            found[key] = []
-            if rule.refine:
-                given = {**features, **dict(zip(rule.columns, combination, strict=True))}
-                found[key] = list(_rule_keys(_refined(rule.name), [*rule.columns, *rule.refine], given))
+        refined, name = _combinations(rule.refine, features) if rule.refine else [], _refined(rule.name)
+        for values in _combinations(rule.columns, features):
+            found[_key(rule.name, values)] = {_key(name, values + further) for further in refined}
     return found
 
 
-def _rule_keys(name: str, columns: Sequence[str], features: Mapping[str, Any]) -> dict[int, tuple[Any, ...]]:
-    """Each with the values that it stands for."""
-    values = [features.get(column) for column in columns]
-    if any(value is None for value in values):
-        return {}
-    lists = [value if isinstance(value, list) else [value] for value in values]
-    return {_key(name, combination): combination for combination in product(*lists)}
+def _combinations(columns: Sequence[str], features: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Of the values of columns, one of each list; none where a column has no value."""
+    lists = []
+    for column in columns:
+        value = features.get(column)
+        if value is None:
+            return []
+        lists.append(value if isinstance(value, list) else [value])
+    return list(product(*lists))
 
 
 def _refined(name: str) -> str:

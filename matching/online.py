@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from matching.artefact import TrainedModel
+    from matching.blocking import Divided
     from matching.levels import Record
     from matching.scorer import ScoredPair
 
@@ -39,17 +40,19 @@ class OnlineMatcher:
         self.hash = trained.hash
         self.scorer = Scorer(trained)
 
-    def candidates(self, arriving: Mapping[int, Record], index: Index) -> set[Pair]:
+    def keys(self, features: Record) -> Divided:
+        return divided_keys(self.model, features)
+
+    def candidates(self, arriving: Mapping[int, Divided], index: Index) -> set[Pair]:
         """Pairs (smaller number first) of which an arriving record is one and that share a block which is not too large.
 
         Args:
-            arriving: number to features, of records that the index holds as they are now, or (0 or less) does not hold.
+            arriving: number to keys, of records that the index holds as they are now, or (0 or less) does not hold.
             index: of all records.
         """
-        divided = {record: divided_keys(self.model, features) for record, features in arriving.items()}
         coarse: dict[int, set[int]] = defaultdict(set)
         fine: dict[int, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
-        for record, of in divided.items():
+        for record, of in arriving.items():
             for key, parts in of.items():
                 coarse[key].add(record)
                 for part in parts:

@@ -19,6 +19,7 @@ from mdm.store.single_edges import replace_edges
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from matching.blocking import Divided
     from matching.levels import Record
     from matching.online import OnlineMatcher
     from mdm.arrivals.neighbourhood import Installation, Neighbourhood
@@ -48,15 +49,25 @@ class Linking:
         self.work, self.matcher, self.index, self.installation = work, matcher, index, installation
         self.source, self.stamp = source, stamp
 
-    def link(self, changed: Mapping[int, Record | None], *, new: Collection[int]) -> set[str]:
-        """Scores the pairs of changed records (None: withdrawn), clusters what hangs together with them, and carries out what follows
-        by itself; the rest becomes questions. Returns the entities whose members changed. Of `new` records nothing stands yet.
+    def link(
+        self, changed: Mapping[int, Record | None], keys: Mapping[int, Divided], *, new: Collection[int]
+    ) -> set[str]:
+        """Scores the pairs of changed records, clusters what hangs together with them, and carries out what follows by itself; the
+        rest becomes questions.
+
+        Args:
+            changed: their features as they are now; None for withdrawn ones.
+            keys: of those that are not withdrawn.
+            new: those of which nothing stands yet.
+
+        Returns:
+            The entities whose members changed.
         """
         present = {number: its for number, its in changed.items() if its is not None}
         known = changed.keys() - set(new)
         state = self.work.load_records(known)
         left = {state.entity_of[number] for number in known if number in state.entity_of}
-        edges, features = self._score(known, present)
+        edges, features = self._score(known, present, keys)
         near = neighbourhood(
             self.work,
             self.matcher,
@@ -70,14 +81,14 @@ class Linking:
         return self._cluster(near) if near.records else set()
 
     def _score(
-        self, known: Collection[int], present: Mapping[int, Record]
+        self, known: Collection[int], present: Mapping[int, Record], keys: Mapping[int, Divided]
     ) -> tuple[dict[Pair, Edge], dict[int, Record]]:
         """Makes the edges of changed records those that they have now. `known`: those that may have some.
 
         Returns:
             The edges, and the features of the records that were looked at.
         """
-        pairs = self.matcher.candidates(present, self.index)
+        pairs = self.matcher.candidates(keys, self.index)
         others = self.index.features({record for pair in pairs for record in pair} - present.keys())
         features = {**others, **present}
         scored = self.matcher.score((p for p in pairs if p[0] in features and p[1] in features), features)

@@ -8,6 +8,7 @@ from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from matching.blocking import all_keys
 from matching.online import OnlineMatcher
 from matching.standardise.features import Features
 from matching.standardise.units import default_units
@@ -188,10 +189,16 @@ class Arrivals:
             for household_ref in sorted(filter(None, lists)):
                 listed = listed_with(work, arriving.registry, household_ref)
                 changed |= _housemates(index, record, made, household_ref, listed)
+        keys = {number: matcher.keys(its) for number, its in changed.items() if its is not None}
         for number, its in changed.items():
-            index.put(number, its, is_new=standing is None and number == record)
+            index.put(
+                number,
+                its,
+                keys=all_keys(keys.get(number, {})),
+                is_new=standing is None and number == record,
+            )
         linking = Linking(work, matcher, index, self._installation, source=self._identity.source, stamp=stamp)
-        touched = linking.link(changed, new={record} if standing is None else set())
+        touched = linking.link(changed, keys, new={record} if standing is None else set())
         state = work.state
         touched |= {state.entity_of[number] for number in (record,) if number in state.entity_of}
         renew_golden(work, sorted(touched), self._identity.rules, stamp=stamp)
@@ -229,7 +236,9 @@ class Arrivals:
         with looking(self._identity.engine) as connection:
             matcher, index = self._served(connection)
             arriving = index.restricted(self._features(connection, said.attributes))
-            found = sorted(other for _, other in matcher.candidates({_ARRIVING: arriving}, index))
+            found = sorted(
+                other for _, other in matcher.candidates({_ARRIVING: matcher.keys(arriving)}, index)
+            )
             homes = index.homes(found, hidden=hidden)
         known = {_ARRIVING: arriving} | {record: its for record, (_, its) in homes.items()}
         scored = matcher.score([(_ARRIVING, record) for record in homes], known)

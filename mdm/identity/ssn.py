@@ -19,6 +19,7 @@ from mdm.errors import IdentityError
 from mdm.identity.numbers import NumberKind
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers import CipherContext
     from numpy.typing import NDArray
 
 _ROUNDS = 10
@@ -50,6 +51,7 @@ class NumberPlan:
         if len(key) != 32:
             raise IdentityError("The SSN key must be 32 bytes.", hint="Create one with `mdm init`.")
         self._key = key
+        self._cipher = Cipher(algorithms.AES(key), modes.ECB())  # noqa: S305
 
     @property
     def fingerprint(self) -> str:
@@ -74,19 +76,22 @@ class NumberPlan:
 
     def _feistel(self, values: NDArray[np.uint64], side: int, kind: NumberKind) -> NDArray[np.uint64]:
         left, right = np.divmod(values, np.uint64(side))
+        encryptor = self._cipher.encryptor()
         for number in range(_ROUNDS):
-            left, right = right, (left + self._round(right, number, kind)) % np.uint64(side)
+            left, right = right, (left + _round(encryptor, right, number, kind)) % np.uint64(side)
         return left * np.uint64(side) + right
 
-    def _round(self, half: NDArray[np.uint64], number: int, kind: NumberKind) -> NDArray[np.uint64]:
-        """AES of (kind, round, half) as one block each: ECB over distinct single blocks is the PRF that is wanted."""
-        blocks = np.zeros((len(half), 2), dtype=">u8")
-        blocks[:, 0] = (list(NumberKind).index(kind) << 8) | number
-        blocks[:, 1] = half
-        encryptor = Cipher(algorithms.AES(self._key), modes.ECB()).encryptor()  # noqa: S305
-        sealed = np.frombuffer(encryptor.update(blocks.tobytes()) + encryptor.finalize(), dtype=">u8")
-        # the low 44 bits keep the sum below 2**45; the bias modulo `side` is below 2**-25
-        return (sealed[::2] & np.uint64((1 << 44) - 1)).astype(np.uint64)
+
+def _round(
+    encryptor: CipherContext, half: NDArray[np.uint64], number: int, kind: NumberKind
+) -> NDArray[np.uint64]:
+    """AES of (kind, round, half) as one block each: ECB over distinct single blocks is the PRF that is wanted."""
+    blocks = np.zeros((len(half), 2), dtype=">u8")
+    blocks[:, 0] = (list(NumberKind).index(kind) << 8) | number
+    blocks[:, 1] = half
+    sealed = np.frombuffer(encryptor.update(blocks.tobytes()), dtype=">u8")
+    # the low 44 bits keep the sum below 2**45; the bias modulo `side` is below 2**-25
+    return (sealed[::2] & np.uint64((1 << 44) - 1)).astype(np.uint64)
 
 
 def kind_of(number: str) -> NumberKind | None:

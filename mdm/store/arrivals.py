@@ -148,15 +148,17 @@ def land(
         connection.execute(_ADD_RECORD, {"record_id": record_id, **names, **current})
     else:
         connection.execute(_SET_RECORD, {"given": record_id, **current})
+        work.registry.pop(record_id, None)
     return record_id
 
 
 def registry_of(work: UnitOfWork, records: Collection[int]) -> dict[int, str]:
     """Of those that are active."""
-    if not records:
-        return {}
-    rows = work.connection.execute(_REGISTRIES, {"records": list(records)}).all()
-    return {row.record_id: row.registry for row in rows}
+    known = work.registry
+    if unknown := [record for record in records if record not in known]:
+        rows = work.connection.execute(_REGISTRIES, {"records": unknown}).all()
+        known |= dict.fromkeys(unknown) | {row.record_id: row.registry for row in rows}
+    return {record: registry for record in records if (registry := known[record]) is not None}
 
 
 def listed_with(work: UnitOfWork, registry: str, household_ref: str) -> list[int]:

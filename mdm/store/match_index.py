@@ -102,11 +102,13 @@ class StoredIndex:
         """To those that the index keeps; missing ones are None."""
         return {name: features.get(name) for name in self._empty}
 
-    def put(self, record: int, features: Record | None, *, is_new: bool = False) -> None:
-        """Replaces what the index has of a record; None takes it out. It has nothing of one that `is_new`."""
+    def put(
+        self, record: int, features: Record | None, *, keys: Collection[int], is_new: bool = False
+    ) -> None:
+        """Replaces what the index has of a record; None, without keys, takes it out. It has nothing of one that `is_new`."""
         former = None if is_new else self.own(record)
         before = set() if former is None else set(blocking_keys(self._model, former))
-        now = set() if features is None else set(blocking_keys(self._model, features))
+        now = set(keys)
         if gone := before - now:
             self._connection.execute(_DROP_KEY, [{"former": _signed(key), "record": record} for key in gone])
         if new := now - before:

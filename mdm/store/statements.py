@@ -17,6 +17,7 @@ from mdm.store.tables import (
     event_entity,
     golden,
     membership,
+    meta,
     record,
     record_version,
     ssn,
@@ -46,6 +47,7 @@ DECISIONS = select(decision.c.kind, decision.c.record_l, decision.c.record_r).wh
         decision.c.record_r.in_(bindparam("records", expanding=True)),
     ),
 )
+META = select(meta.c.value).where(meta.c.name == bindparam("given"))
 BODY = select(event.c.body).where(event.c.seq == bindparam("given"))
 LAST = select(
     *(

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import select
 
 from mdm.errors import NotFoundError
 from mdm.identity.commands import DecisionKind
@@ -20,9 +19,6 @@ from mdm.identity.numbers import NumberKind, NumberState
 from mdm.identity.state import Entity, Number, State
 from mdm.store import statements as sql
 from mdm.store.engine import TAKE_TURN, writing
-from mdm.store.tables import (
-    meta,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -51,6 +47,8 @@ class UnitOfWork:
         self.connection = connection
         self.state = State()
         self.forgotten = False
+        self.registry: dict[int, str | None] = {}
+        """Of records that were asked for; None of one that is not active."""
         self._key: dict[str, int] = {}
         self._id: dict[int, str] = {}
         self._row: dict[str, RowMapping] = {}
@@ -149,7 +147,7 @@ class UnitOfWork:
         return self._last
 
     def meta(self, name: str) -> str | None:
-        return self.connection.scalar(select(meta.c.value).where(meta.c.name == name))
+        return self.connection.scalar(sql.META, {"given": name})
 
     def scalar(self, sql: str) -> Any:
         return self.connection.exec_driver_sql(sql).scalar()

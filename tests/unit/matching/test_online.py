@@ -51,8 +51,10 @@ def test_a_record_meets_those_that_it_meets_in_a_run(village, limit):
     every = set(connection.execute("FROM pair").fetchall())
     index = InMemory(matcher.model, features)
     for record, its in features.items():
-        assert matcher.candidates({record: its}, index) == {pair for pair in every if record in pair}
-    some = {record: features[record] for record in (0, 3, 4, 50)}
+        assert matcher.candidates({record: matcher.keys(its)}, index) == {
+            pair for pair in every if record in pair
+        }
+    some = {record: matcher.keys(features[record]) for record in (0, 3, 4, 50)}
     assert matcher.candidates(some, index) == {pair for pair in every if some.keys() & set(pair)}
 
 
@@ -61,8 +63,9 @@ def test_a_record_that_is_not_in_the_index_meets_the_same(village):
     matcher = OnlineMatcher(trained)
     for record in range(0, len(features), 7):
         others = {number + 1: its for number, its in features.items() if number != record}
-        found = matcher.candidates({0: features[record]}, InMemory(matcher.model, others))
-        whole = matcher.candidates({record: features[record]}, InMemory(matcher.model, features))
+        keys = matcher.keys(features[record])
+        found = matcher.candidates({0: keys}, InMemory(matcher.model, others))
+        whole = matcher.candidates({record: keys}, InMemory(matcher.model, features))
         assert {other - 1 for _, other in found} == {a if b == record else b for a, b in whole}
 
 
