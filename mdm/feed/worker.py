@@ -30,7 +30,7 @@ from mdm.feed.subscriptions import Subscriptions, secrets_of
 from mdm.identity.clock import utc_now
 from mdm.store import webhooks
 from mdm.store.affected import last_event
-from mdm.store.engine import SETTINGS, WRITES, be_patient, looking, make_engine
+from mdm.store.engine import SETTINGS, be_patient, looking, make_engine, to_write
 from mdm.store.faults import faults_told
 from mdm.store.webhooks import ACTIVE, DEAD, PENDING, STOPPED, Span, Subscription
 
@@ -151,7 +151,7 @@ class Worker:
     def _send_next(self, name: str, sender: Sender) -> bool:
         with (
             faults_told(self._engine.get_execution_options()[SETTINGS]),
-            self._engine.connect().execution_options(**{WRITES: True}) as connection,
+            to_write(self._engine) as connection,
         ):
             be_patient(connection)
             found = webhooks.locked(connection, name, waits=False)

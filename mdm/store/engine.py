@@ -21,6 +21,7 @@ import psycopg
 import pyarrow as pa
 from sqlalchemy import NullPool, QueuePool, create_engine, event
 
+from mdm.store import sqlite
 from mdm.store.faults import faults_told
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ _SQLITE_MAP_BYTES = 2**31 - 2**16
 """The most that SQLite maps."""
 _KEPT_OPEN = 20
 """Connections of a process that serves: more than its threads."""
-WRITES = "mdm_writes"
-"""Execution option of a connection that will write: SQLite then takes its write lock at once, so what was read stays true."""
 TAKE_TURN = "UPDATE meta SET value = value WHERE name = 'store_id'"
 """On PostgreSQL the row that every writer locks first: one writes after the other, as SQLite's write lock has it. A
 transaction that reads the store as of one moment is refused here if another has written since (SQLSTATE 40001)."""
@@ -82,8 +81,10 @@ def make_engine(settings: Settings, *, keep_open: bool = False) -> Engine:
         # a server does not make an empty store where its own was taken away
         address = f"{path.as_uri()}?mode={'rw' if keep_open else 'rwc'}"
         engine = create_engine(
-            "sqlite://",
-            creator=lambda: sqlite3.connect(address, uri=True, timeout=30, check_same_thread=False),
+            sqlite.URL,
+            creator=lambda: sqlite3.connect(
+                address, uri=True, timeout=30, check_same_thread=False, factory=sqlite.Opened
+            ),
             poolclass=QueuePool if keep_open else NullPool,
             **pool,
             hide_parameters=True,
@@ -94,7 +95,7 @@ def make_engine(settings: Settings, *, keep_open: bool = False) -> Engine:
         def _opens(connection: sqlite3.Connection, _: Any) -> None:
             _guard.opens(path, "sqlalchemy")
             try:
-                connection.isolation_level = None  # transactions begin below, not where the driver thinks
+                connection.isolation_level = None  # transactions do not begin where the driver thinks
                 connection.execute("PRAGMA journal_mode=WAL")
                 connection.execute("PRAGMA synchronous=NORMAL")
                 connection.execute("PRAGMA busy_timeout=30000")
@@ -107,11 +108,6 @@ def make_engine(settings: Settings, *, keep_open: bool = False) -> Engine:
         @event.listens_for(engine, "close")
         def _closes(*_: Any) -> None:
             _guard.closes(path)
-
-        @event.listens_for(engine, "begin")
-        def _begin(connection: Connection) -> None:
-            writes = connection.get_execution_options().get(WRITES, False)
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
         return engine
     # the address is read by PostgreSQL's own library, as the other driver reads it
@@ -141,11 +137,26 @@ def writing(engine: Engine) -> Iterator[Connection]:
     with (
         faults_told(settings),
         turn,
-        engine.connect().execution_options(**{WRITES: True}) as connection,
+        to_write(engine) as connection,
         connection.begin(),
     ):
         be_patient(connection)
         yield connection
+
+
+@contextmanager
+def to_write(engine: Engine) -> Iterator[Connection]:
+    """A connection for transactions that write: on SQLite each takes the write lock as it begins."""
+    with engine.connect() as connection:
+        opened = connection.connection.dbapi_connection
+        if not isinstance(opened, sqlite.Opened):
+            yield connection
+            return
+        opened.writes = True
+        try:
+            yield connection
+        finally:
+            opened.writes = False
 
 
 def be_patient(connection: Connection) -> None:
