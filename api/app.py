@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from importlib.metadata import version
@@ -83,7 +82,6 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.turn = asyncio.Lock()
         current_default_thread_limiter().total_tokens = settings.api_threads
         app.state.serving = serving = await run_in_threadpool(Serving, settings)
         with_it = ExitStack()

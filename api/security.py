@@ -167,18 +167,19 @@ def _is_list(annotation: Any) -> bool:
     return get_origin(annotation) is list or any(_is_list(part) for part in get_args(annotation))
 
 
-async def in_turn(request: Request) -> AsyncIterator[None]:
-    """One record after the other in a worker: the store takes no more, and who waits here holds no thread."""
-    async with request.app.state.turn:
-        yield
-
-
 def _address(request: Request) -> str:
     return request.client.host if request.client else "unknown"
 
 
-InTurn = Annotated[None, Depends(in_turn)]
-"""Comes after who asks: whoever may not does not wait."""
+async def _turn() -> AsyncIterator[None]:
+    yield
+
+
+# One after the other in a worker, without a thread while they wait; after who asks, so that whoever may not does not wait
+WritingInTurn = Annotated[None, Depends(_turn, scope="function", max_concurrency=1)]
+"""Of records that are brought: the store takes one at a time."""
+LookingInTurn = Annotated[None, Depends(_turn, scope="function", max_concurrency=1)]
+"""Of questions that take milliseconds: threads that share a processor would only take turns at each of them."""
 _EVERYONE = (Role.STEWARD, Role.APPROVER, Role.AUDITOR, Role.REGISTRY)
 ByReader = Annotated[Asked, Depends(Allowed(*_EVERYONE))]
 """Whoever may read people: staff whole ones, registries what they are granted."""

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from api.problems import ProblemError
 from api.schemas.common import ALWAYS, problems
 from api.schemas.people import Found, FoundAll, FoundEach, Name, Names, told
-from api.security import Asked, ByReader
+from api.security import Asked, ByReader, LookingInTurn
 from mdm.errors import NotFoundError
 from mdm.queries.people import Person
 
@@ -22,6 +22,7 @@ routes = APIRouter(tags=["crosswalk"], responses=problems(*ALWAYS))
 @routes.get("/xref", name="xref", summary="Who goes by one name", responses=problems(404))
 def one(
     asked: ByReader,
+    _turn: LookingInTurn,
     registry: Given = None,
     local_id: Given = None,
     ssn: Given = None,

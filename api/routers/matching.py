@@ -6,14 +6,14 @@ from fastapi import APIRouter
 
 from api.schemas.common import ALWAYS, problems
 from api.schemas.records import Candidate, Candidates, Evidence, Search
-from api.security import ByReader
+from api.security import ByReader, LookingInTurn
 from mdm.arrivals.candidates import Band, Match
 
 routes = APIRouter(tags=["records"], responses=problems(*ALWAYS, 404))
 
 
 @routes.post("/match", name="match", summary="Whom a record may be of")
-def match(body: Search, asked: ByReader) -> Candidates:
+def match(body: Search, asked: ByReader, _turn: LookingInTurn) -> Candidates:
     """Nothing is written but who asked. The weights are those of the nightly run. Nobody is found by records that you may not know of."""
     found = asked.serving.arrivals.match(
         body.given(), hidden=asked.viewer.hidden, observed_on=body.observed_on

@@ -11,7 +11,7 @@ from api.conditions import etag
 from api.pages import Cursor, Limit, number_in, page
 from api.schemas.common import ALWAYS, EXAMPLE_ID, ID_PATTERN, Record, problems
 from api.schemas.people import Event, Happening, History, Lineage, Member, Members, Person, Words, told
-from api.security import ByReader, ByStaff
+from api.security import ByReader, ByStaff, LookingInTurn
 from mdm.registries.attributes import RecordKind
 
 Id = Annotated[
@@ -38,7 +38,7 @@ def router(path: str, kind: RecordKind) -> APIRouter:
     routes = APIRouter(prefix=f"/{path}", tags=[path], responses=_MISSING)
 
     @routes.get("/{id}", name=f"{kind}_read", summary=f"A {kind}: golden record, numbers, records")
-    def read(id: Id, asked: ByReader, response: Response, as_of: AsOf = None) -> Person:
+    def read(id: Id, asked: ByReader, response: Response, _turn: LookingInTurn, as_of: AsOf = None) -> Person:
         found = asked.serving.people.one(id, kind=kind, viewer=asked.viewer, as_of=as_of)
         asked.note(f"{kind}.read", {found.id: found.fields})
         if found.version is not None:

@@ -13,7 +13,7 @@ from api.problems import status_of
 from api.routers.writing import changed
 from api.schemas.common import ALWAYS, problems
 from api.schemas.records import LineAnswer, Record, RecordAnswer, RecordLine, given
-from api.security import Asked, ByRegistry, InTurn
+from api.security import Asked, ByRegistry, WritingInTurn
 from mdm.arrivals.service import Arrived
 from mdm.errors import MdmError, RefusedError
 
@@ -49,7 +49,7 @@ def put(
     asked: ByRegistry,
     response: Response,
     match: Versions,
-    _turn: InTurn,
+    _turn: WritingInTurn,
 ) -> RecordAnswer:
     """It becomes part of a person at once. The same record again changes nothing. With If-Match only if its person is still at that version."""
     _require_own(asked, registry)
@@ -68,7 +68,7 @@ def put(
 
 @routes.delete("/records/{local_id:path}", name="record_withdraw", summary="Take a record back")
 def withdraw(
-    registry: Registry, local_id: Local, asked: ByRegistry, match: Versions, _turn: InTurn
+    registry: Registry, local_id: Local, asked: ByRegistry, match: Versions, _turn: WritingInTurn
 ) -> RecordAnswer:
     """It no longer speaks for its person, and stays in history."""
     _require_own(asked, registry)

@@ -1,11 +1,13 @@
-"""A server whose store goes away and comes back: it says so, and goes on without a restart."""
+"""A server whose store goes away and comes back, or is held by a run: it says so, and goes on without a restart."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import httpx2
 import pytest
 
+from mdm.store.engine import bulk
 from tests import postgresql as own
 from tests.api.hamlet import add_people, configure
 from tests.api.test_server import headers, served
@@ -116,3 +118,20 @@ def test_an_sqlite_file_is_moved_away_and_back(engine_of, tmp_path):
         settings.store_file.rename(elsewhere)
         settings.store_file.write_bytes(elsewhere.read_bytes())
         is_away(server)
+
+
+def test_who_looks_does_not_wait_for_those_who_write(engine_of, tmp_path):
+    settings = small_store(engine_of(POSTGRESQL), tmp_path)
+    looks = [call for call in CALLS if call[1] in {XREF, "/v1/match", "/v1/events"}]
+    with serving(settings, tmp_path / "server.log") as server, ThreadPoolExecutor() as pool:
+
+        def bring(number):
+            path = f"/v1/registries/tax/records/new-{number}"
+            return server.ask("PUT", path, {"attributes": {"full_name": "Phan Nam"}}, "tax")
+
+        with bulk(settings, writes=True):  # as a run that writes what it has found
+            brought = [pool.submit(bring, number) for number in range(5)]
+            for call in looks * 5:
+                assert server.ask(*call).status_code == 200, call
+            assert not any(answer.done() for answer in brought)
+        assert [answer.result().status_code for answer in brought] == [201] * 5
