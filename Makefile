@@ -37,8 +37,8 @@ lint: $(VENV)/.installed-dev  ## style, types, import contracts
 test: lint  ## lint, types, import contracts, tests
 	$(BIN)/pytest -n 2 --dist worksteal
 
-nightly: $(VENV)/.installed-dev  ## the long tests
-	$(BIN)/pytest -m nightly
+nightly: $(VENV)/.installed-dev  ## the long tests (half an hour)
+	$(BIN)/pytest -n 2 --dist worksteal -m nightly
 
 bench: $(VENV)/.installed-dev  ## the benchmarks, results under benchmarks/results (an hour)
 	$(BIN)/python -m benchmarks.batch --people 500000 --growth 50000
