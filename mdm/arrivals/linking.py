@@ -73,7 +73,7 @@ class Linking:
             self.matcher,
             self.index,
             self.installation,
-            changed=present,
+            changed=present.keys(),
             edges=edges,
             features=features,
             left=left,

@@ -18,6 +18,7 @@ from mdm.store.single_edges import edges_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Set as AbstractSet
 
     from numpy.typing import NDArray
 
@@ -165,7 +166,7 @@ def neighbourhood(
     index: StoredIndex,
     installation: Installation,
     *,
-    changed: Mapping[int, Record],
+    changed: AbstractSet[int],
     edges: Mapping[Pair, Edge],
     features: Mapping[int, Record],
     left: Collection[str],
@@ -177,7 +178,7 @@ def neighbourhood(
         matcher: of the model in force.
         index: of all records, as they are now.
         installation: what is declared.
-        changed: active changed records and their features; the entities that they belong to are in the transaction's state.
+        changed: active changed records; the entities that they belong to are in the transaction's state.
         edges: of changed records, all that they have now.
         features: of changed records, and of others that are known already.
         left: entities that changed records belong to, withdrawn ones among them.
@@ -189,11 +190,11 @@ def neighbourhood(
     frontier = set(changed).union(*(state.members[entity] for entity in left))
     while frontier:
         reached |= frontier
-        found = edges_of(work, frontier - changed.keys(), name=name)
-        if frontier & changed.keys():
+        found = edges_of(work, frontier - changed, name=name)
+        if frontier & changed:
             found |= edges
         reaching |= found
-        state = work.load_records(frontier - changed.keys())
+        state = work.load_records(frontier - changed)
         near = {
             record
             for pair, (weight, conflict) in found.items()

@@ -236,9 +236,7 @@ class Arrivals:
         with looking(self._identity.engine) as connection:
             matcher, index = self._served(connection)
             arriving = index.restricted(self._features(connection, said.attributes))
-            found = sorted(
-                other for _, other in matcher.candidates({_ARRIVING: matcher.keys(arriving)}, index)
-            )
+            found = {other for _, other in matcher.candidates({_ARRIVING: matcher.keys(arriving)}, index)}
             homes = index.homes(found, hidden=hidden)
         known = {_ARRIVING: arriving} | {record: its for record, (_, its) in homes.items()}
         scored = matcher.score([(_ARRIVING, record) for record in homes], known)

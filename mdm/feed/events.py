@@ -23,8 +23,7 @@ from mdm.store.affected import (
     last_event,
     standings,
 )
-from mdm.store.engine import SETTINGS
-from mdm.store.faults import faults_told
+from mdm.store.engine import looking
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -113,10 +112,7 @@ class Feed:
             raise InputError(f"not from 1 to {MOST_EVENTS}", where="limit")
         wanted = known_kinds(kinds)
         position, known = parse_cursor(after)
-        with (
-            faults_told(self._engine.get_execution_options()[SETTINGS]),
-            self._engine.connect() as connection,
-        ):
+        with looking(self._engine) as connection:
             last = last_event(connection)
             _check(connection, position, known, last)
             return read_page(
@@ -125,10 +121,7 @@ class Feed:
 
     def last(self) -> int:
         """The number of the last event."""
-        with (
-            faults_told(self._engine.get_execution_options()[SETTINGS]),
-            self._engine.connect() as connection,
-        ):
+        with looking(self._engine) as connection:
             return last_event(connection)
 
 

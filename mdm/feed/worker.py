@@ -30,8 +30,7 @@ from mdm.feed.subscriptions import Subscriptions, secrets_of
 from mdm.identity.clock import utc_now
 from mdm.store import webhooks
 from mdm.store.affected import last_event
-from mdm.store.engine import SETTINGS, be_patient, looking, make_engine, to_write
-from mdm.store.faults import faults_told
+from mdm.store.engine import looking, make_engine, to_write
 from mdm.store.webhooks import ACTIVE, DEAD, PENDING, STOPPED, Span, Subscription
 
 if TYPE_CHECKING:
@@ -149,11 +148,7 @@ class Worker:
         return False
 
     def _send_next(self, name: str, sender: Sender) -> bool:
-        with (
-            faults_told(self._engine.get_execution_options()[SETTINGS]),
-            to_write(self._engine) as connection,
-        ):
-            be_patient(connection)
+        with to_write(self._engine) as connection:
             found = webhooks.locked(connection, name, waits=False)
             if found is None or found.state != ACTIVE:
                 return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,7 @@ from mdm.errors import InputError, NotFoundError
 from mdm.identity.numbers import LIVE, NumberKind
 from mdm.registries.attributes import SSN, load_attributes
 from mdm.registries.declaration import load_registries
-from mdm.store.engine import SETTINGS
-from mdm.store.faults import faults_told
+from mdm.store.engine import looking
 from mdm.store.history import history
 from mdm.store.lineage import value_lineages
 from mdm.store.membership_lineage import membership_lineage
@@ -23,7 +22,7 @@ from mdm.store.resolving import Name, parse_name, resolve
 from mdm.store.sealing import entity_seen, sealing_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Connection, Engine
 
@@ -85,7 +84,7 @@ class People:
         self, entity_id: str, *, kind: RecordKind, viewer: Viewer, as_of: str | int | None = None
     ) -> Person:
         """Raises NotFoundError where there is none of the kind that the viewer may know of."""
-        with self.reading() as connection:
+        with looking(self.engine) as connection:
             at = read_moment(connection, as_of)
             return self._person(connection, self._named(connection, entity_id, at), kind, viewer, at)
 
@@ -112,7 +111,7 @@ class People:
         )
         found = []
         if name.kind != "record" or viewer.sees_record_of(name.within):
-            with self.reading() as connection, suppress(NotFoundError):
+            with looking(self.engine) as connection, suppress(NotFoundError):
                 at = read_moment(connection)
                 for resolved in resolve(connection, name, at):
                     with suppress(NotFoundError):
@@ -123,7 +122,7 @@ class People:
 
     def as_changed(self, entities: Sequence[str], *, event: int, viewer: Viewer) -> list[Person]:
         """Entities with their records as an event left them, merged ones as themselves; those of which the viewer may not know are left out."""
-        with self.reading() as connection:
+        with looking(self.engine) as connection:
             at = read_moment(connection, event)
             found = []
             for entity_id in entities:
@@ -138,7 +137,7 @@ class People:
 
     def ssn_of(self, entity_id: str, *, viewer: Viewer) -> str:
         """The social-security number by which a person is known. Raises NotFoundError where there is none."""
-        with self.reading() as connection:
+        with looking(self.engine) as connection:
             seen = self._seen(connection, entity_id, "person", viewer, read_moment(connection))
         for held in seen.numbers:
             if held.kind == NumberKind.SSN and held.state in LIVE:
@@ -149,7 +148,7 @@ class People:
         self, entity_id: str, *, kind: RecordKind, viewer: Viewer, as_of: str | int | None = None
     ) -> list[Happening]:
         """Of a merged one its own events, until the merge."""
-        with self.reading() as connection:
+        with looking(self.engine) as connection:
             at = read_moment(connection, as_of)
             self._seen(connection, entity_id, kind, viewer, at)
             return history(
@@ -166,7 +165,7 @@ class People:
         as_of: str | int | None = None,
     ) -> Lineage:
         """Where golden values come from; without `field` also why each record belongs to it."""
-        with self.reading() as connection:
+        with looking(self.engine) as connection:
             at = read_moment(connection, as_of)
             resolved = self._named(connection, entity_id, at)
             seen = self._seen(connection, resolved.entity_id, kind, viewer, at)
@@ -195,7 +194,7 @@ class People:
         self, entity_id: str, *, kind: RecordKind, viewer: Viewer, as_of: str | int | None = None
     ) -> dict[str, Any]:
         """W3C PROV-JSON without personal data."""
-        with self.reading() as connection:
+        with looking(self.engine) as connection:
             at = read_moment(connection, as_of)
             self._seen(connection, entity_id, kind, viewer, at)
             document = provenance(connection, entity_id, at, hidden=viewer.hidden)
@@ -203,14 +202,6 @@ class People:
         assert text is not None, "no stream was given"
         told: dict[str, Any] = orjson.loads(text)
         return told
-
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        with (
-            faults_told(self.engine.get_execution_options()[SETTINGS]),
-            self.engine.connect() as connection,
-        ):
-            yield connection
 
     def _named(self, connection: Connection, entity_id: str, at: Moment) -> Resolved:
         (found,) = resolve(connection, Name("entity", entity_id.lower()), at)

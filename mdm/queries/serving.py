@@ -15,7 +15,7 @@ from mdm.queries.audit import Audit
 from mdm.queries.people import People
 from mdm.stewardship.desk import Desk
 from mdm.stewardship.service import Identity
-from mdm.store.engine import make_engine
+from mdm.store.engine import looking, make_engine
 from mdm.store.faults import place
 from mdm.store.keys import require_keys
 from mdm.store.schema import require, require_on
@@ -71,11 +71,11 @@ class Serving:
 
     def _check_store(self) -> None:
         self.require_file()
-        with self.people.reading() as connection:
+        with looking(self._engine) as connection:
             require_on(connection, self.settings)
 
     def _check_keys(self) -> None:
-        with self.people.reading() as connection:
+        with looking(self._engine) as connection:
             require_keys(self.settings, connection)
 
     def _identity_of_file(self) -> tuple[int, int] | None:

@@ -1,6 +1,6 @@
 """Accounts, keys of machines, claims on questions and the log of accesses, as rows.
 
-They are no part of who is who, so who writes them waits for no turn: on PostgreSQL not even for a run that is about to end.
+They are no part of who is who, so on PostgreSQL who writes them waits for no turn, not even for a run that is about to end.
 """
 
 from __future__ import annotations

@@ -125,8 +125,8 @@ def make_engine(settings: Settings, *, keep_open: bool = False) -> Engine:
 def writing(engine: Engine) -> Iterator[Connection]:
     """A transaction: commits at the end, rolls back on any error.
 
-    On SQLite its lock is taken first of all, one thread of this process after the other, as SQLite asks for a lock only after pauses
-    and may never find it free: who is in one must not open another.
+    On SQLite the threads of this process come one after the other, as SQLite asks for its lock only after pauses and may never find it
+    free: who is in one must not open another.
 
     Raises:
         StoreBusyError: another has not ended within 30 seconds.
@@ -134,22 +134,21 @@ def writing(engine: Engine) -> Iterator[Connection]:
     """
     settings: Settings = engine.get_execution_options()[SETTINGS]
     turn = _turns[settings.store_file.absolute()] if settings.is_sqlite else nullcontext()
-    with (
-        faults_told(settings),
-        turn,
-        to_write(engine) as connection,
-        connection.begin(),
-    ):
-        be_patient(connection)
+    with turn, to_write(engine) as connection:
         yield connection
+        connection.commit()
 
 
 @contextmanager
 def to_write(engine: Engine) -> Iterator[Connection]:
-    """A connection for transactions that write: on SQLite each takes the write lock as it begins."""
-    with engine.connect() as connection:
+    """A connection for transactions that write, and are committed by whoever asked; errors as in `writing`.
+
+    On SQLite each takes the write lock as it begins. On PostgreSQL the first waits for a lock no longer than SQLite does.
+    """
+    with looking(engine) as connection:
         opened = connection.connection.dbapi_connection
         if not isinstance(opened, sqlite.Opened):
+            connection.exec_driver_sql(PATIENCE)
             yield connection
             return
         opened.writes = True
@@ -157,12 +156,6 @@ def to_write(engine: Engine) -> Iterator[Connection]:
             yield connection
         finally:
             opened.writes = False
-
-
-def be_patient(connection: Connection) -> None:
-    """On PostgreSQL: this transaction waits for a lock as long as SQLite does."""
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(PATIENCE)
 
 
 @contextmanager

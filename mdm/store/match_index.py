@@ -13,7 +13,9 @@ import pyarrow as pa
 from sqlalchemy import bindparam, delete, insert, select, text
 
 from matching.blocking import blocking_keys
-from mdm.store.tables import entity, match_feature, match_key, membership, meta, record
+from mdm.store.arrivals import ACTIVE
+from mdm.store.statements import META
+from mdm.store.tables import entity, match_feature, match_key, membership, record
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -45,11 +47,10 @@ _HOMES = (
     .where(
         record.c.record_id.in_(bindparam("records", expanding=True)),
         record.c.registry.not_in(bindparam("hidden", expanding=True)),
-        record.c.status == "active",
+        record.c.status == ACTIVE,
     )
 )
 _OWN = select(match_feature.c.features).where(match_feature.c.record_id == bindparam("record"))
-_MODEL = select(meta.c.value).where(meta.c.name == INDEX)
 _DROP_KEY = delete(match_key).where(
     match_key.c.key == bindparam("former"), match_key.c.record_id == bindparam("record")
 )
@@ -124,7 +125,7 @@ class StoredIndex:
 
 def index_model(connection: Connection) -> str | None:
     """Hash of the model by which the index is made; None where there is no index."""
-    found: str | None = connection.scalar(_MODEL)
+    found: str | None = connection.scalar(META, {"given": INDEX})
     return found
 
 

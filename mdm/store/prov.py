@@ -27,7 +27,8 @@ from mdm.store.moments import SEQ, Moment, read_moment
 from mdm.store.record_sources import RecordSource, VersionRef, load_sources
 from mdm.store.references import event_bodies
 from mdm.store.resolving import numbers_of, standing
-from mdm.store.tables import entity, entity_past, golden, meta, run
+from mdm.store.statements import META
+from mdm.store.tables import entity, entity_past, golden, run
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -105,7 +106,7 @@ def _used(connection: Connection, entity_id: str, seq: int, hidden: Collection[s
 
 
 def _store_id(connection: Connection) -> str:
-    return str(connection.scalar(_STORE_ID))
+    return str(connection.scalar(META, {"given": "store_id"}))
 
 
 class _Document:
@@ -341,7 +342,6 @@ def _taken(kept: Golden) -> dict[VersionRef, list[str]]:
 
 
 _KEY = bindparam("key", type_=BigInteger)
-_STORE_ID = select(meta.c.value).where(meta.c.name == "store_id")
 _VERSIONS = union_all(
     select(entity_past.c.version, entity_past.c.status, entity_past.c.from_event.label("since")).where(
         entity_past.c.entity_key == _KEY, entity_past.c.from_event <= SEQ

@@ -15,7 +15,7 @@ from sqlalchemy import insert, select, text
 from mdm.errors import StoreError
 from mdm.identity.clock import utc_now
 from mdm.identity.events import EventKind, Stamp, seal_one
-from mdm.store.engine import make_engine
+from mdm.store.engine import looking, make_engine
 from mdm.store.faults import faults_told, place
 from mdm.store.tables import event, meta
 
@@ -60,7 +60,7 @@ def require(settings: Settings) -> None:
         raise StoreError("There is no store yet.", where=place(settings), hint="Create it first: mdm init.")
     engine = make_engine(settings)
     try:
-        with faults_told(settings), engine.connect() as connection:
+        with looking(engine) as connection:
             require_on(connection, settings)
     finally:
         engine.dispose()

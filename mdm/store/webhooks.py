@@ -1,6 +1,6 @@
 """Subscriptions and what is still to be sent to them.
 
-These rows tell nothing of identity: a change of them is no event, and it does not wait for its turn among the writers of the log.
+These rows tell nothing of identity: a change of them is no event, and on PostgreSQL it does not wait for its turn among the writers of the log.
 """
 
 from __future__ import annotations

@@ -20,8 +20,7 @@ from sqlalchemy import func, inspect, select, text
 
 from mdm.errors import ConfigurationError, StoreError
 from mdm.store.backup.facts import GIVE_UP_RUNS, StoreFacts, read_facts
-from mdm.store.engine import make_engine
-from mdm.store.faults import faults_told
+from mdm.store.engine import looking, make_engine
 from mdm.store.tables import metadata
 
 if TYPE_CHECKING:
@@ -218,7 +217,7 @@ def target_of(settings: Settings) -> tuple[dict[str, str], str]:
 def _connected(settings: Settings) -> Iterator[Connection]:
     engine = make_engine(settings)
     try:
-        with faults_told(settings), engine.connect() as connection:
+        with looking(engine) as connection:
             yield connection
     finally:
         engine.dispose()
